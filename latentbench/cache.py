@@ -1,0 +1,37 @@
+"""Prepared data kept between runs: safetensors files in LATENTBENCH_CACHE, or the user's cache folder."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from latentbench.files import write_atomically
+
+
+def cache_folder() -> Path:
+    """LATENTBENCH_CACHE, or the platform's cache folder for latentbench."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("LATENTBENCH_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("latentbench")
+
+
+def cached(folder: Path, key: str, prepare: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors stored under `key` in `folder`; prepared and stored first where they are missing or damaged.
+
+    `key` must name everything that the tensors depend on: recipe, its version, hashes of the sources. A cache that cannot be written is no error.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save
+
+    path = folder / f"{key}.safetensors"
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        tensors = {name: tensor.contiguous() for name, tensor in prepare().items()}
+    try:
+        write_atomically(path, save(tensors))
+    except OSError:
+        pass  # the next run prepares them again
+    return tensors

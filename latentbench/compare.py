@@ -1,0 +1,336 @@
+"""Leaderboards: a metric of stored runs, mean and interval over seeds, as a table of settings against settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from latentbench.errors import UserError, nearest, unknown
+from latentbench.store import SETTINGS, Store
+from latentbench.suite import NESTED, parse_value
+
+CONFIDENCE = 0.99
+NAMEABLE = [*(name for name in SETTINGS if name not in NESTED), "source", "store"]
+"""What rows and columns can be named by; also options and training settings, dotted."""
+AUTOMATIC = ("family", "estimator", "estimator_options.covariance", "encoder", "decoder", "dataset", "latent_dim", "beta")
+"""Settings that name rows by themselves where they vary, when `rows` are not given."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a leaderboard shows."""
+
+    metric: str = "nelbo"
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    split: str = "validation"
+    index: float | None = None
+    only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    run_ids: frozenset[str] | None = None
+    values_of: str = "auto"
+    """`runs`, `summaries`, or `auto`: a store's summaries of the metric where it has some, else its runs."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over `n` seeds and the half-width of its 99 % interval, or a summary as published; `missing` seeds failed or have no such number."""
+
+    mean: float
+    interval: float | None
+    n: int | None
+    missing: int = 0
+
+    def __str__(self) -> str:
+        digits = _decimals(self.mean, self.interval)
+        text = f"{self.mean:.{digits}f}"
+        if self.interval is not None:
+            text += f" ± {self.interval:.{digits}f}"
+        return text + (f" ({self.missing} missing)" if self.missing else "")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A leaderboard. `cells[row][column]` is a `Cell` or None; `best` holds the best of every column."""
+
+    query: Query
+    rows: Sequence[tuple[str, ...]]
+    columns: Sequence[tuple[str, ...]]
+    cells: Sequence[Sequence[Cell | None]]
+    best: frozenset[tuple[int, int]]
+    better: str | None
+    notes: Sequence[str]
+
+
+def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> Comparison:
+    """The leaderboard of one metric over one or more results folders.
+
+    Args:
+        stores: results folders.
+        query: what to show.
+        better: metric -> `lower` or `higher`; others are shown in the order of their names, with no best.
+
+    Raises:
+        UserError: a folder has no results, nothing matches, a name is unknown, or a cell would average over a setting that varies.
+    """
+    for name in [*query.rows, *query.columns, *query.only]:
+        _check_name(name)
+    values = pd.concat([_values(path, query) for path in stores], ignore_index=True)
+    for key, allowed in query.only.items():
+        wanted = [str(value) for value in allowed]
+        values = values[column_of(values, key).isin(wanted)]
+    if values.empty:
+        raise UserError(_nothing(stores, query))
+    rows = tuple(query.rows) or _automatic(values, query.columns)
+    keys = {name: column_of(values, name) for name in dict.fromkeys((*rows, *query.columns))}
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
+    for position in range(len(values)):
+        row, column = (tuple(keys[name].iloc[position] for name in names) for names in (rows, query.columns))
+        groups.setdefault((row, column), []).append(position)
+    cells = {place: _cell(values.iloc[positions], (*rows, *query.columns)) for place, positions in groups.items()}
+    cells = {place: cell for place, cell in cells.items() if cell is not None}
+    return _arranged(query, rows, cells, better.get(query.metric), _notes(values, query))
+
+
+def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
+    """A setting of every row as text; empty where a run does not have it. Dotted names look into options and training settings."""
+    outer, _, inner = name.partition(".")
+    if not inner:
+        return values[name].map(_text)
+    return values[outer].map(lambda raw: _text(json.loads(raw).get(inner)) if isinstance(raw, str) else "")
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _check_name(name: str) -> None:
+    outer, _, inner = name.partition(".")
+    if name not in (*NAMEABLE, "seed", "run_id") and not (inner and outer in NESTED):
+        raise UserError(unknown("setting", name, [*NAMEABLE, "seed", *(f"{n}.…" for n in NESTED)]))
+
+
+def _values(path: Path, query: Query) -> pd.DataFrame:
+    """One store's numbers of the metric: a row a run (failed ones without value), or a row a summary."""
+    store = Store(path)
+    if not store.exists():
+        raise UserError(f"results folder {path} has no results" + ("" if path.exists() else " (it does not exist)"))
+    summaries = _selected(store.read("summaries"), query).assign(seed=None, run_id=None, kind="summary")
+    if query.values_of == "summaries" or (query.values_of == "auto" and len(summaries) and query.run_ids is None):
+        return summaries.assign(store=str(path))
+    runs = store.read("runs").drop(columns="sources")
+    if query.run_ids is not None:
+        runs = runs[runs["run_id"].isin(query.run_ids)]
+    metrics = _selected(store.read("metrics"), query)
+    _one_evaluation(metrics, query)
+    done = runs[runs["status"] == "done"].merge(metrics, on="run_id", how="inner")
+    failed = runs[runs["status"] == "failed"] if len(done) else runs.head(0)  # counted as missing seeds of the table that there is
+    return pd.concat([frame for frame in (done, failed) if len(frame)] or [done]).assign(kind="run", store=str(path), interval=None)
+
+
+def _selected(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
+    chosen = frame[(frame["metric"] == query.metric) & (frame["split"] == query.split)]
+    if query.index is not None:
+        return chosen[chosen["index"] == query.index]
+    indices = sorted(set(chosen["index"].dropna()))
+    if indices:
+        name = chosen["index_name"].dropna().iloc[0]
+        raise UserError(f"metric '{query.metric}' has a value for every {name}; choose one with --index: {', '.join(f'{i:g}' for i in indices)}")
+    return chosen
+
+
+def _one_evaluation(metrics: pd.DataFrame, query: Query) -> None:
+    """A metric measured in two ways (another threshold) is two metrics: refuse to mix them within a run."""
+    doubled = metrics[metrics.duplicated("run_id", keep=False)]
+    if len(doubled):
+        ids = ", ".join(sorted(set(doubled["evaluation_id"])))
+        raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); keep one of them in the store")
+
+
+def _cell(values: pd.DataFrame, named: Sequence[str]) -> Cell | None:
+    """The aggregate of one cell.
+
+    Raises:
+        UserError: the rows differ in a setting that is not named, or mix stores.
+    """
+    finished = values[values["value"].notna()]
+    varying = [name for name in _settings_of(finished) if name not in named and column_of(finished, name).nunique() > 1]
+    if varying:
+        found = "; ".join(f"{name}: {', '.join(sorted(set(column_of(finished, name))))}" for name in varying)
+        place = ", ".join(f"{name}={column_of(finished, name).iloc[0]}" for name in named)
+        raise UserError(
+            f"the cell {place} would average over settings that vary: {found}. Name them with --rows or --columns, or choose with --only {varying[0]}=..."
+        )
+    if finished.empty:
+        return Cell(float("nan"), None, 0, len(values)) if len(values) else None
+    if finished["kind"].iloc[0] == "summary":
+        if len(finished) > 1:
+            raise UserError(f"{len(finished)} summaries fall into one cell; name more settings with --rows or --columns")
+        interval = finished["interval"].iloc[0]
+        return Cell(float(finished["value"].iloc[0]), None if pd.isna(interval) else float(interval), None)
+    seeds = finished["value"].to_numpy(dtype=float)
+    return Cell(float(seeds.mean()), half_width(seeds), len(seeds), len(values) - len(finished))
+
+
+def half_width(values: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+    """Half the width of the 99 % Student t interval of the mean; None for a single value."""
+    n = len(values)
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+
+
+def _settings_of(values: pd.DataFrame) -> Iterator[str]:
+    """Every setting that identifies runs, dotted where nested. Where the same settings come from several stores, the store counts too."""
+    yield from NAMEABLE
+    for outer in NESTED:
+        inner = {key for raw in values[outer].dropna() for key in json.loads(raw)}
+        yield from sorted(f"{outer}.{key}" for key in inner)
+
+
+def _automatic(values: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    varying = [name for name in AUTOMATIC if name not in columns and column_of(values, name).nunique() > 1]
+    return tuple(varying) or ("family",)
+
+
+def _arranged(
+    query: Query, rows: Sequence[str], cells: Mapping[tuple[tuple[str, ...], tuple[str, ...]], Cell], better: str | None, notes: Sequence[str]
+) -> Comparison:
+    """Rows by their mean over the columns they share with all rows, best first; columns by name."""
+    columns = sorted({column for _, column in cells}, key=_natural)
+    names = sorted({row for row, _ in cells}, key=_natural)
+    grid = {row: [cells.get((row, column)) for column in columns] for row in names}
+    if better:
+        sign = 1 if better == "lower" else -1
+        names.sort(key=lambda row: _rank(grid[row], list(grid.values()), sign))
+    best = set()
+    for position in range(len(columns)):
+        scored = [(cell.mean, index) for index, row in enumerate(names) if (cell := grid[row][position]) is not None and not np.isnan(cell.mean)]
+        if better and len(scored) > 1:
+            top = (min if better == "lower" else max)(mean for mean, _ in scored)
+            best |= {(index, position) for mean, index in scored if mean == top}
+    query = Query(**{**query.__dict__, "rows": tuple(rows)})
+    return Comparison(query, names, columns, [grid[row] for row in names], frozenset(best), better, notes)
+
+
+def _rank(row: Sequence[Cell | None], grid: Sequence[Sequence[Cell | None]], sign: int) -> tuple[int, float]:
+    """Mean rank of a row among all, over the columns where it has a value; rows without any come last."""
+    ranks = []
+    for position, cell in enumerate(row):
+        if cell is None or np.isnan(cell.mean):
+            continue
+        others = [other[position] for other in grid]
+        ranks.append(sum(o is not None and sign * o.mean < sign * cell.mean for o in others))
+    return (0, float(np.mean(ranks))) if ranks else (1, 0.0)
+
+
+def _natural(key: tuple[str, ...]) -> tuple[tuple[int, float, str], ...]:
+    """Numbers by size, texts by name."""
+    parts = []
+    for text in key:
+        try:
+            parts.append((0, float(text), ""))
+        except ValueError:
+            parts.append((1, 0.0, text))
+    return tuple(parts)
+
+
+def _decimals(mean: float, interval: float | None) -> int:
+    """Decimals that show two digits of the interval below 1, or four of the mean."""
+    if interval is not None and interval > 0:
+        return int(np.clip(1 - np.floor(np.log10(interval)), 1, 4))
+    return int(np.clip(3 - np.floor(np.log10(abs(mean))), 1, 4)) if mean and np.isfinite(mean) else 1
+
+
+def _notes(values: pd.DataFrame, query: Query) -> list[str]:
+    finished = values[values["value"].notna()]
+    notes = []
+    if (finished["kind"] == "summary").any():
+        sources = ", ".join(sorted(set(finished.loc[finished["kind"] == "summary", "source"])))
+        notes.append(f"values and intervals as published ({sources})")
+    runs = finished[finished["kind"] == "run"]
+    if len(runs):
+        counts = sorted(set(runs.groupby([c for c in runs.columns if c in SETTINGS], dropna=False).size()))
+        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        notes.append(f"mean ± 99 % Student t interval over seeds (n = {seeds})")
+    failed = values[values["value"].isna()]
+    if len(failed):
+        notes.append(f"{len(failed)} runs failed and have no value")
+    return notes
+
+
+def _nothing(stores: Sequence[Path], query: Query) -> str:
+    metrics: set[str] = set()
+    for path in stores:
+        for table in ("metrics", "summaries"):
+            frame = Store(path).read(table, ["metric", "split"])
+            metrics |= set(frame["metric"])
+    if query.metric not in metrics:
+        return unknown("metric", query.metric, metrics)
+    if query.only:
+        return f"no result matches --only {' '.join(f'{k}={v}' for k, v in query.only.items())}"
+    return f"no result has the metric '{query.metric}' on the split '{query.split}'"
+
+
+def render(comparison: Comparison, style: str = "simple") -> str:
+    """The table as text, in one of tabulate's formats, or `csv`.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    from tabulate import tabulate, tabulate_formats
+
+    if style not in (*tabulate_formats, "csv"):
+        raise UserError(f"unknown format '{style}'{nearest(style, tabulate_formats)}; known: csv, {', '.join(tabulate_formats)}")
+    query = comparison.query
+    header = [*query.rows, *(" ".join(column) or _title(query) for column in comparison.columns)]
+    if style == "csv":
+        return _csv(comparison)
+    marked = comparison.better is not None
+    body = [
+        [*row, *("" if cell is None else ("* " if marked and (i, j) in comparison.best else "") + str(cell) for j, cell in enumerate(cells))]
+        for i, (row, cells) in enumerate(zip(comparison.rows, comparison.cells, strict=True))
+    ]
+    table = tabulate(body, header, tablefmt=style, disable_numparse=True)
+    if style in {"latex", "latex_booktabs", "latex_raw", "latex_longtable", "html", "unsafehtml", "tsv"}:
+        return table
+    arrow = {"lower": ", lower is better, * best of its column", "higher": ", higher is better, * best of its column", None: ""}[comparison.better]
+    return f"{_title(query)} on {query.split}{arrow}\n\n{table}\n\n{'; '.join(comparison.notes)}"
+
+
+def _title(query: Query) -> str:
+    return query.metric if query.index is None else f"{query.metric} at {query.index:g}"
+
+
+def _csv(comparison: Comparison) -> str:
+    """Long form: one line a cell, numbers unrounded."""
+    query = comparison.query
+    records = [
+        {**dict(zip(query.rows, row, strict=True)), **dict(zip(query.columns, column, strict=True))}
+        | {"metric": _title(query), "mean": cell.mean, "interval": cell.interval, "n": cell.n, "missing": cell.missing}
+        for row, cells in zip(comparison.rows, comparison.cells, strict=True)
+        for column, cell in zip(comparison.columns, cells, strict=True)
+        if cell is not None
+    ]
+    return pd.DataFrame(records).to_csv(index=False).rstrip("\n")
+
+
+def parse_only(pairs: Sequence[str]) -> dict[str, list[Any]]:
+    """`key=value,value` filters from the command line.
+
+    Raises:
+        UserError: one of them is not of that form.
+    """
+    only: dict[str, list[Any]] = {}
+    for pair in pairs:
+        key, sign, values = pair.partition("=")
+        if not sign or not values:
+            raise UserError(f"--only {pair}: expected key=value, or key=value,value")
+        only.setdefault(key, []).extend(parse_value(value) for value in values.split(","))
+    return only

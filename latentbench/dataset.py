@@ -1,0 +1,74 @@
+"""Data sets: images as train, validation and, where there is one, test split."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latentbench.part import Part
+
+
+@dataclass(frozen=True)
+class Split:
+    """N images [N, 1, H, W] in float32, and their labels [N] (int64) where there are any."""
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def limited(self, fraction: float) -> Split:
+        """An evenly spaced part of the images, at least one."""
+        kept = max(1, round(fraction * len(self.images)))
+        index = torch.linspace(0, len(self.images) - 1, kept, dtype=torch.float64).round().long()
+        return Split(self.images[index], None if self.labels is None else self.labels[index])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Split:
+        """The same images on `device` in `dtype`, where training keeps them."""
+        return Split(self.images.to(device, dtype), None if self.labels is None else self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a data set. Models are trained on `train` and scored on `validation`; `test` is touched only by name."""
+
+    train: Split
+    validation: Split
+    test: Split | None = None
+
+    def items(self) -> Iterator[tuple[str, Split]]:
+        """The splits that there are, by name."""
+        yield "train", self.train
+        yield "validation", self.validation
+        if self.test is not None:
+            yield "test", self.test
+
+
+class DataSet(Part, ABC):
+    """Base of all data sets. `version` is the version of the recipe that prepares the images; it is part of a run's identity."""
+
+    image_shape: ClassVar[tuple[int, int, int]]
+    """(1, H, W), known before anything is loaded."""
+    pixels: ClassVar[Literal["real", "unit", "binary"]] = "real"
+    """Real numbers, numbers in [0, 1], or only 0 and 1."""
+    labelled: ClassVar[bool] = False
+
+    @abstractmethod
+    def sources(self) -> Mapping[str, str]:
+        """File name -> sha256 of every source file. Called by the plan, so it should be cheap; part of a run's identity.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """
+
+    @abstractmethod
+    def load(self, cache: Path) -> Splits:
+        """The prepared images, deterministic. `cache` is a folder where prepared data may be kept. Called once by every run's process.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """

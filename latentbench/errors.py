@@ -1,0 +1,24 @@
+"""Mistakes in what a user gave: one message, exit code 2, no traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input (suite, plugin, data file, results folder, flag). The message names the thing, what was found and what is allowed."""
+
+
+class MissingPluginError(UserError):
+    """A name that no loaded plugin provides, while some plugin could not be loaded: it may be the one that would."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the closest known name, or nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that nobody knows: the nearest known name and all that are allowed."""
+    names = sorted(known)
+    return f"unknown {kind} '{name}'{nearest(name, names)}; known: {', '.join(names) or 'none'}"

@@ -1,0 +1,43 @@
+"""Evaluation of a trained model: each asked-for evaluation, with its own random stream, into rows of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from latentbench.evaluation import Outcome, Trained
+from latentbench.plan import EvaluationPlan
+from latentbench.registry import Registry
+from latentbench.store import Store
+from latentbench.streams import stream
+
+
+def evaluate(trained: Trained, run_id: str, evaluations: Iterable[EvaluationPlan], registry: Registry, store: Store) -> None:
+    """Measure and store. The model is put into eval mode."""
+    trained.model.eval()
+    for item in evaluations:
+        part = registry.evaluation(item.name)
+        evaluation = part(part.options_model.model_validate(dict(item.options)))
+        outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
+        _store(outcome, run_id, item, store)
+
+
+def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, store: Store) -> None:
+    """Arrays and units first: where metrics are, the evaluation is whole."""
+    key: dict[str, Any] = {"run_id": run_id, "evaluation": item.name, "evaluation_id": item.id}
+    fragment = f"{run_id}-{item.id}"
+    if outcome.arrays:
+        store.write_arrays(run_id, item.id, outcome.arrays)
+    if outcome.units:
+        units = [
+            {**key, "split": m.split, "unit": unit, "metric": m.name, "value": value}
+            for m in outcome.units
+            for unit, value in enumerate(m.values.double().tolist())
+        ]
+        store.write_rows("units", fragment, units)
+    metrics = [
+        {**key, "split": m.split, "metric": m.name, "index_name": m.index_name, "index": m.index, "value": m.value}
+        | {"standard_error": m.standard_error, "n": m.n}
+        for m in outcome.metrics
+    ]
+    store.write_rows("metrics", fragment, metrics)

@@ -1,0 +1,156 @@
+"""One run, from its description to its rows in the store. Engines call this in a process of its own; Python callers can call it directly."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from latentbench.cache import cache_folder
+from latentbench.dataset import Splits
+from latentbench.errors import MissingPluginError
+from latentbench.evaluate import evaluate
+from latentbench.evaluation import Trained
+from latentbench.model import Model, build_model
+from latentbench.part import Assembly
+from latentbench.plan import EvaluationPlan, Unplanned
+from latentbench.provenance import environment, git_state, hardware, source_hashes
+from latentbench.registry import Registry
+from latentbench.resolve import assemble
+from latentbench.settings import Run
+from latentbench.store import SETTINGS, Store
+from latentbench.train import NonFiniteError, new_state, plan_steps, train
+
+Report = Callable[[int, int], None]
+"""Called now and then with steps done and steps in all."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process is asked to do. With `trained`, the stored model is evaluated and not trained again."""
+
+    run: Run
+    evaluations: tuple[EvaluationPlan, ...]
+    trained: bool = False
+
+
+def execute(job: Job, registry: Registry, store: Store, device: str, report: Report = lambda step, steps: None) -> str | None:
+    """Train, evaluate and store a run. Failures of the run are stored as its row, and returned in one line; None means that it is done.
+
+    Args:
+        job: the run and its evaluations.
+        registry: where its parts are.
+        store: where its rows go.
+        device: `cpu`, or `cuda:N`; of the type that the run's identity says.
+        report: told of progress.
+    """
+    torch.set_num_threads(1)  # results of a run are compared bit for bit, and that holds at one thread
+    row = {"started": datetime.now(UTC), **described(job.run), **provenance(device)}
+    start = time.monotonic()
+    try:
+        row |= _train_and_evaluate(job, registry, store, device, report)
+        failure = None
+    except Exception as error:  # whatever went wrong in a run is a result of that run
+        kind = _kind(error)
+        tail = "".join(traceback.format_exception(error)[-4:])
+        failure = f"{kind}: {tail.strip().splitlines()[-1]}"
+        row |= {"status": "failed", "failure_kind": kind, "failure_message": tail}
+    if not (job.trained and failure is None):
+        row |= {"wall_seconds": time.monotonic() - start, "peak_memory_bytes": _peak_memory(device)}
+        store.write_rows("runs", job.run.id, [row])
+    return failure
+
+
+def store_blocked(item: Unplanned, store: Store) -> None:
+    """Store the row of a combination whose plugin could not be loaded."""
+    settings = {key: value for key, value in item.settings.items() if key in {*SETTINGS, "seed"}}
+    settings = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in settings.items()}
+    row = {"run_id": item.id, **settings, "status": "failed", "failure_kind": "missing plugin", "failure_message": item.reason}
+    store.write_rows("runs", item.id, [{**row, "started": datetime.now(UTC)}])
+
+
+def described(run: Run) -> dict[str, Any]:
+    """The settings columns of a run's row."""
+    settings = run.model_dump(mode="json")
+    nested = {key: json.dumps(value, sort_keys=True) for key, value in settings.items() if isinstance(value, dict)}
+    return {"run_id": run.id, **settings, **nested, "dataset_sources": nested["sources"]}
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """The columns that say where a run's numbers come from."""
+    sha, dirty = git_state()
+    return {
+        "versions": json.dumps(environment()),
+        "hardware": json.dumps(hardware(device)),
+        "git_sha": sha,
+        "git_dirty": dirty,
+    }
+
+
+def load_model(run: Run, assembly: Assembly, options: dict[str, Any], store: Store, device: str) -> Model:
+    """The stored model of a run.
+
+    Raises:
+        UserError: its checkpoint is missing or damaged.
+    """
+    model = build_model(assembly, options, run.seed, device, getattr(torch, run.dtype))
+    model.load_state_dict(store.read_checkpoint(run.id))
+    return model
+
+
+def _train_and_evaluate(job: Job, registry: Registry, store: Store, device: str, report: Report) -> dict[str, Any]:
+    run, (assembly, options) = job.run, assemble(job.run, registry)
+    splits = _limited(assembly.dataset().load(cache_folder()), run.limit_data)
+    columns: dict[str, Any] = {"status": "done", "cost": assembly.family.cost, "sources": json.dumps(source_hashes(assembly, registry))}
+    if job.trained:
+        model = load_model(run, assembly, options, store, device)
+    else:
+        model = build_model(assembly, options, run.seed, device, getattr(torch, run.dtype))
+        columns |= _train(run, model, splits, assembly, store, report)
+    evaluate(Trained(model, splits, run.seed), run.id, job.evaluations, registry, store)
+    return columns
+
+
+def _train(run: Run, model: Model, splits: Splits, assembly: Assembly, store: Store, report: Report) -> dict[str, Any]:
+    training = run.train_settings
+    data = splits.train.to(model.device, model.dtype)
+    state = new_state(model, training, run.seed)
+    _, _, steps = plan_steps(training, len(data.images))
+    start = time.monotonic()
+    for state in train(state, data, training, run.beta if run.beta is not None else 1.0, run.seed, assembly.linear_decoder):
+        report(state.step, steps)
+    seconds = time.monotonic() - start
+    store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
+    store.write_checkpoint(run.id, model.state_dict())
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {"steps": steps, "train_seconds": seconds, "steps_per_second": steps / seconds, "parameters": parameters}
+
+
+def _limited(splits: Splits, fraction: float) -> Splits:
+    if fraction == 1:
+        return splits
+    return Splits(*(None if split is None else split.limited(fraction) for split in (splits.train, splits.validation, splits.test)))  # type: ignore[arg-type]  # only `test` may be None
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, NonFiniteError):
+        return "non-finite"
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return "out-of-memory"
+    return "missing plugin" if isinstance(error, MissingPluginError) else "error"
+
+
+def _peak_memory(device: str) -> int:
+    """Peak memory in bytes: of the GPU on CUDA, else the process's resident set."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux

@@ -1,0 +1,79 @@
+"""What every registered thing has in common: a name, a version, options, and a say in where it applies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from latentbench.dataset import DataSet
+    from latentbench.estimator import Estimator
+    from latentbench.family import Family
+    from latentbench.likelihood import Likelihood
+    from latentbench.network import Network
+
+
+class Options(BaseModel):
+    """Base of every settings model: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Part:
+    """Base of every class that a plugin registers.
+
+    `name` is what suites say. `version` is part of a run's identity: raise it when results change. `options_model` declares the options.
+    `ignores` lists settings of a run (dotted, with wildcards: `training.temperature_*`) that this part makes meaningless; the plan drops them
+    before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite says nothing.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    options_model: ClassVar[type[Options]] = Options
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def names_ignored(cls, setting: str) -> bool:
+        """Whether this part ignores a setting whatever the other parts are."""
+        return any(fnmatchcase(setting, pattern) for pattern in cls.ignores)
+
+    @classmethod
+    def ignored(cls, assembly: Assembly) -> frozenset[str]:
+        """Settings that mean nothing with this part in `assembly`: `ignores`, unless it depends on the other parts."""
+        return cls.ignores
+
+    @classmethod
+    def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
+        """Why this part cannot serve in `assembly` (a short clause), or None. The plan calls it for every run."""
+        return None
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Which parts one run puts together, and the sizes they share. Every part is asked about it, and built from it.
+
+    `encoder` and `estimator` are None for a family that infers its codes without them.
+    """
+
+    dataset: type[DataSet]
+    latent_dim: int
+    family: type[Family]
+    likelihood: type[Likelihood]
+    decoder: type[Network]
+    encoder: type[Network] | None = None
+    estimator: type[Estimator] | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(1, H, W)."""
+        return self.dataset.image_shape
+
+    @property
+    def linear_decoder(self) -> bool:
+        """Whether decoded images are Phi z + b, with a dictionary Phi [M, K]."""
+        return self.decoder.linear

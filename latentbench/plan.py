@@ -1,0 +1,236 @@
+"""The plan of a suite: every run it asks for, with its id and its state. Planning trains nothing and writes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from latentbench.errors import MissingPluginError, UserError
+from latentbench.part import Assembly
+from latentbench.provenance import changed_sources
+from latentbench.registry import Registry
+from latentbench.resolve import InapplicableError, Resolved, resolve, unread_message
+from latentbench.settings import DURATION, Run, digest
+from latentbench.store import Store
+from latentbench.suite import EvaluationSpec, Leaderboard, Suite, Sweep, check_key, explain_problem
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes of a suite's runs. `seeds` None leaves the suite's."""
+
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    scale: float = 1.0
+    limit_data: float | None = None
+    seeds: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """One evaluation of a run. The id is its name and a hash over its version and options."""
+
+    name: str
+    options: Mapping[str, Any]
+    version: str
+
+    @property
+    def id(self) -> str:
+        """`name-` and eight hexadecimal digits."""
+        return f"{self.name}-{digest({'options': dict(self.options), 'version': self.version})[:8]}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that can be trained, the evaluations that it needs, and what the store has of it.
+
+    `state` is `done`, `failed`, `missing`, `stale` (a plugin's source has changed since) or `unevaluated` (trained, but an evaluation is missing);
+    `why` says more.
+    """
+
+    run: Run
+    assembly: Assembly
+    evaluations: tuple[EvaluationPlan, ...]
+    state: str = "missing"
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Unplanned:
+    """A combination that is not trained. `missing_plugin` tells a plugin that could not be loaded from parts that do not go together."""
+
+    settings: Mapping[str, Any]
+    reason: str
+    missing_plugin: bool = False
+
+    @property
+    def id(self) -> str:
+        """An id for the row of failure."""
+        return digest({"unplanned": {key: str(value) for key, value in self.settings.items()}})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a suite, each once, in the suite's order."""
+
+    name: str
+    runs: tuple[Planned, ...]
+    inapplicable: tuple[Unplanned, ...]
+    blocked: tuple[Unplanned, ...]
+    leaderboard: Leaderboard | None
+
+
+def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = Changes()) -> Plan:
+    """Every distinct run of the suite, not yet compared with a store.
+
+    Raises:
+        UserError: a name, value or setting of the suite or of `changes` is wrong, or nothing is left to run.
+    """
+    for key in changes.sets:
+        _checked(key, "--set")
+    for key in changes.only:
+        _checked(key, "--only")
+    runs: dict[str, Planned] = {}
+    unplanned: dict[str, Unplanned] = {}
+    read_sets: set[str] = set()
+    for sweep in suite.sweeps:
+        resolved, left_out = _resolve_sweep(sweep, registry, device, changes)
+        unplanned.update({u.id: u for u in left_out})
+        for item in resolved:
+            read_sets |= item.read & changes.sets.keys()
+            try:
+                evaluations = tuple(_evaluations(sweep.evaluations, item.assembly, registry))
+            except MissingPluginError as error:
+                lost = Unplanned(item.run.model_dump(mode="json"), str(error), missing_plugin=True)
+                unplanned[lost.id] = lost
+                continue
+            known = runs.get(item.run.id)
+            merged = tuple(dict.fromkeys((*known.evaluations, *evaluations))) if known else evaluations
+            runs[item.run.id] = Planned(item.run, item.assembly, merged)
+    blocked = tuple(u for u in unplanned.values() if u.missing_plugin)
+    inapplicable = tuple(u for u in unplanned.values() if not u.missing_plugin)
+    if not runs and not unplanned:
+        raise UserError(f"no run is left of suite '{suite.name}': {_no_match(suite, changes)}")
+    for key in changes.sets.keys() - read_sets:
+        if runs:
+            raise UserError(f"--set {key}: {unread_message(key, registry).replace('of the sweep', 'of the suite')}")
+    return Plan(suite.name, tuple(runs.values()), inapplicable, blocked, suite.leaderboard)
+
+
+def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
+    """The plan with the state of every run in `store`."""
+    rows = store.run_states()
+    evaluated = store.evaluated()
+    return replace(plan, runs=tuple(_with_state(item, rows.get(item.run.id), evaluated, registry) for item in plan.runs))
+
+
+def _with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[tuple[str, str]], registry: Registry) -> Planned:
+    if row is None:
+        return item
+    if row["status"] == "failed":
+        return replace(item, state="failed", why=f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}")
+    changed = changed_sources(row["sources"], item.assembly, registry)
+    if changed:
+        return replace(item, state="stale", why=f"changed since: {', '.join(changed)}")
+    lacking = [e.name for e in item.evaluations if (item.run.id, e.id) not in evaluated]
+    if lacking:
+        return replace(item, state="unevaluated", why=f"without {', '.join(lacking)}")
+    return replace(item, state="done")
+
+
+def _resolve_sweep(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> tuple[list[Resolved], list[Unplanned]]:
+    resolved: list[Resolved] = []
+    unplanned: list[Unplanned] = []
+    served: set[tuple[str, Any]] = set()
+    refused: dict[tuple[str, Any], str] = {}
+    for raw in _seeded(sweep.points, changes.seeds):
+        point = _changed(raw, changes)
+        if point is None:
+            continue
+        try:
+            item = resolve(point, registry, device)
+        except InapplicableError as error:
+            refused.setdefault((error.part, point.get(error.part)), str(error))
+            unplanned.append(Unplanned(point, str(error)))
+            continue
+        except MissingPluginError as error:
+            unplanned.append(Unplanned(point, str(error), missing_plugin=True))
+            continue
+        except UserError as error:
+            key = str(error).partition(":")[0]
+            raise UserError(f"{sweep.where(key)}: {error}") from error
+        resolved.append(item)
+        served |= {(part, point.get(part)) for part in ("family", "estimator", "likelihood", "encoder", "decoder")}
+    for (part, value), reason in refused.items():
+        if (part, value) not in served:
+            raise UserError(f"{sweep.where(part)}: {reason}; no run of the sweep can use it")
+    read = frozenset().union(*(item.read for item in resolved))
+    if resolved and not any(u.missing_plugin for u in unplanned):
+        for key in sorted(sweep.explicit - read - changes.sets.keys()):
+            raise UserError(f"{sweep.where(key)}: {unread_message(key, registry)}")
+    return resolved, unplanned
+
+
+def _seeded(points: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None) -> Iterable[Mapping[str, Any]]:
+    """The points, or each once for every one of `seeds` instead of their own."""
+    if seeds is None:
+        return points
+    bare = {repr(sorted((k, repr(v)) for k, v in point.items() if k != "seed")): point for point in points}
+    return [{**point, "seed": seed} for point in bare.values() for seed in seeds]
+
+
+def _changed(point: Mapping[str, Any], changes: Changes) -> dict[str, Any] | None:
+    """A point as the command line changes it; None where `--only` or `--seeds` leave it out."""
+    changed = {**point, **changes.sets}
+    if changes.limit_data is not None:
+        changed["limit_data"] = changes.limit_data
+    if any(changed.get(key) not in values for key, values in changes.only.items()):
+        return None
+    return _scaled(changed, changes.scale) if changes.scale != 1 else changed
+
+
+def _scaled(point: Mapping[str, Any], scale: float) -> dict[str, Any]:
+    """Every duration times `scale`; shares of the run scale with it by themselves."""
+    scaled = dict(point)
+    if isinstance(point.get("training.epochs"), (int, float)):
+        scaled["training.epochs"] = point["training.epochs"] * scale
+    if isinstance(point.get("training.steps"), int):
+        scaled["training.steps"] = max(1, math.ceil(point["training.steps"] * scale))
+    for key, value in point.items():
+        match = DURATION.match(value) if key.startswith("training.") and isinstance(value, str) else None
+        if match:
+            scaled[key] = f"{float(match[1]) * scale:g} {match[2]}"
+    return scaled
+
+
+def _evaluations(specs: Iterable[EvaluationSpec], assembly: Assembly, registry: Registry) -> Iterable[EvaluationPlan]:
+    for spec in specs:
+        try:
+            part = registry.evaluation(spec.name)
+            options = part.options_model.model_validate(dict(spec.options))
+        except UserError as error:
+            raise type(error)(f"{spec.where}: {error}") from error
+        except ValidationError as error:
+            raise UserError(f"{spec.where}: {spec.name}.{explain_problem(error.errors()[0], part.options_model.model_fields)}") from error
+        if part.inapplicable(assembly, options) is None:
+            yield EvaluationPlan(spec.name, options.model_dump(mode="json"), part.version)
+
+
+def _checked(key: str, flag: str) -> None:
+    try:
+        check_key(key)
+    except UserError as error:
+        raise UserError(f"{flag} {key}: {error}") from error
+
+
+def _no_match(suite: Suite, changes: Changes) -> str:
+    for key, values in changes.only.items():
+        found = sorted({str(point.get(key)) for sweep in suite.sweeps for point in sweep.points})
+        if not set(map(str, values)) & set(found):
+            return f"--only {key}={','.join(map(str, values))}, and the suite has {key}: {', '.join(found)}"
+    return "no run matches every --only"

@@ -1,0 +1,172 @@
+"""From a suite's settings to a run: defaults are filled in, parts looked up, and what the run does not read is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from latentbench.errors import UserError, nearest
+from latentbench.part import Assembly, Options, Part
+from latentbench.registry import Registry
+from latentbench.settings import Run, Settings
+from latentbench.suite import NESTED, explain_problem
+
+OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}
+
+
+class InapplicableError(Exception):
+    """A combination of parts that cannot be trained; `part` is the setting whose value refuses, the message says why."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(reason)
+        self.part = part
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A run, what it is made of, and which of the given settings it reads."""
+
+    run: Run
+    assembly: Assembly
+    read: frozenset[str]
+
+
+def resolve(settings: Mapping[str, Any], registry: Registry, device: str) -> Resolved:
+    """The run that dotted `settings` (`training.epochs`) describe.
+
+    Raises:
+        InapplicableError: a part does not apply to this combination.
+        MissingPluginError: a name that no loaded plugin provides, while some plugin is broken.
+        UserError: a name is unknown, a setting is missing or has a wrong value. The message starts with the setting.
+    """
+    family, dataset = registry.family(_name(settings, "family")), registry.dataset(_name(settings, "dataset"))
+    filled = {**dataset.defaults, **family.defaults, **settings}
+    parts = _look_up(filled, family, registry)
+    options = _options(filled, parts)
+    values = _validated(filled, options)
+    assembly = _assemble(values.latent_dim, parts)
+    ignored = frozenset().union(*(part.ignored(assembly) for part in parts.values()))
+    unread = {key for key in _keys(values) if any(fnmatchcase(key, pattern) for pattern in ignored)}
+    if values.training.schedule == "constant":
+        unread |= {"training.restarts", "training.learning_rate_min"}
+    for setting, part in parts.items():
+        reason = part.inapplicable(assembly, options.get(setting, Options()))
+        if reason:
+            raise InapplicableError(setting, f"{setting} '{part.name}' does not apply: {reason}")
+    kept = _without(values.model_dump(), unread)
+    run = Run(
+        **{**kept, "likelihood": assembly.likelihood.name, "encoder": kept.get("encoder"), "estimator": kept.get("estimator"), "beta": kept.get("beta")},
+        device=cast("Any", device),
+        plugins={f"{setting}:{part.name}": part.version for setting, part in parts.items()},
+        sources=dict(dataset().sources()),
+    )
+    known = {key for key in filled if _known(key, options)}
+    return Resolved(run, assembly, frozenset(key for key in settings if key in known and not any(fnmatchcase(key, p) for p in ignored)))
+
+
+def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]]:
+    """The parts of a run, and the options of each.
+
+    Raises:
+        UserError: a part is not registered.
+    """
+    filled = {k: v for k, v in run.model_dump().items() if v is not None}
+    parts = _look_up(filled, registry.family(run.family), registry)
+    flat = {f"{outer}.{inner}": value for outer in OPTION_OWNERS for inner, value in filled.get(outer, {}).items()}
+    return _assemble(run.latent_dim, parts), _options(flat, parts)
+
+
+def _name(settings: Mapping[str, Any], key: str) -> str:
+    value = settings.get(key)
+    if not isinstance(value, str):
+        raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {value!r}'}")
+    return value
+
+
+def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) -> dict[str, type[Part]]:
+    """The parts by the setting that names them. What the family ignores (an encoder, an estimator) is left out."""
+    parts: dict[str, type[Part]] = {
+        "family": family,
+        "dataset": registry.dataset(_name(filled, "dataset")),
+        "likelihood": registry.likelihood(_name(filled, "likelihood")),
+        "decoder": registry.network(_name(filled, "decoder")),
+    }
+    if not family.names_ignored("encoder"):
+        parts["encoder"] = registry.network(_name(filled, "encoder"))
+    if not family.names_ignored("estimator"):
+        parts["estimator"] = registry.estimator(_name(filled, "estimator"))
+    return parts
+
+
+def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict[str, Options]:
+    """The options of every part that can have some; those that a part does not know are somebody else's."""
+    options: dict[str, Options] = {}
+    for nested, owner in OPTION_OWNERS.items():
+        model = parts[owner].options_model if owner in parts else Options
+        given = {name: filled[f"{nested}.{name}"] for name in model.model_fields if f"{nested}.{name}" in filled}
+        try:
+            options[owner] = model.model_validate(given)
+        except ValidationError as error:
+            problem = explain_problem(error.errors()[0], model.model_fields)
+            raise UserError(f"{nested}.{problem} (option of {owner} '{parts[owner].name}')") from error
+    return options
+
+
+def _assemble(latent_dim: int, parts: Mapping[str, type[Part]]) -> Assembly:
+    return Assembly(
+        dataset=cast("Any", parts["dataset"]),
+        latent_dim=latent_dim,
+        family=cast("Any", parts["family"]),
+        likelihood=cast("Any", parts["likelihood"]),
+        decoder=cast("Any", parts["decoder"]),
+        encoder=cast("Any", parts.get("encoder")),
+        estimator=cast("Any", parts.get("estimator")),
+    )
+
+
+def _validated(filled: Mapping[str, Any], options: Mapping[str, Options]) -> Settings:
+    nested: dict[str, Any] = {key: value for key, value in filled.items() if "." not in key}
+    nested["training"] = {key.removeprefix("training."): value for key, value in filled.items() if key.startswith("training.")}
+    for name, owner in OPTION_OWNERS.items():
+        nested[name] = options[owner].model_dump(mode="json", exclude_none=True)
+    try:
+        return Settings.model_validate(nested)
+    except ValidationError as error:
+        raise UserError(explain_problem(error.errors()[0], Settings.model_fields)) from error
+
+
+def _keys(values: Settings) -> list[str]:
+    dumped = values.model_dump()
+    return [key for key in dumped if key not in NESTED] + [f"{outer}.{inner}" for outer in NESTED for inner in dumped[outer]]
+
+
+def _without(dumped: Mapping[str, Any], unread: set[str]) -> dict[str, Any]:
+    """Drop unread settings, and None: it means that nothing was said."""
+    kept: dict[str, Any] = {}
+    for key, value in dumped.items():
+        if key in NESTED:
+            kept[key] = {k: v for k, v in value.items() if f"{key}.{k}" not in unread and v is not None}
+        elif key not in unread and value is not None:
+            kept[key] = value
+    return kept
+
+
+def _known(key: str, options: Mapping[str, Options]) -> bool:
+    """Whether a part of this run has the option that a dotted key names; other settings are always known."""
+    outer, _, inner = key.partition(".")
+    return outer not in OPTION_OWNERS or inner in type(options[OPTION_OWNERS[outer]]).model_fields
+
+
+def unread_message(key: str, registry: Registry) -> str:
+    """Why nobody reads an explicit setting: no part has such an option, or every part ignores it."""
+    outer, _, inner = key.partition(".")
+    if outer in OPTION_OWNERS:
+        kinds = {"family_options": "families", "estimator_options": "estimators"}.get(outer, "networks")
+        known = sorted({name for part in registry.parts[kinds].values() for name in part.options_model.model_fields})
+        if inner not in known:
+            return f"unknown option '{key}'{nearest(inner, known)}; known: {', '.join(known) or 'none'}"
+    return f"no run of the sweep reads '{key}'"

@@ -1,0 +1,129 @@
+"""A run: one frozen, fully resolved description of what is trained, and its id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from latentbench.part import Options
+
+DURATION = re.compile(r"^\s*([0-9.eE+-]+)\s*(epochs?|steps?)\s*$")
+
+
+def _check_duration(value: float | str) -> float | str:
+    """A share of the run in [0, 1], or `N epochs`, or `N steps`."""
+    if isinstance(value, str):
+        match = DURATION.match(value)
+        try:
+            amount = float(match[1]) if match else -1.0
+        except ValueError:
+            amount = -1.0
+        if not 0 <= amount < float("inf"):
+            raise ValueError("a duration is a share of the run (0.5), or a text like '5 epochs' or '200 steps'")
+    elif not 0 <= value <= 1:
+        raise ValueError("a duration given as a number is a share of the run, so between 0 and 1; write '5 epochs' or '200 steps' for others")
+    return value
+
+
+Duration = Annotated[float | str, AfterValidator(_check_duration)]
+"""How long a phase of training lasts: a share of the run, `N epochs`, or `N steps`."""
+
+
+class Training(Options):
+    """How a model is trained (Poisson VAE, appendix C.3). A duration is a share of the run (0.5), `N epochs` or `N steps`."""
+
+    epochs: float | None = Field(None, gt=0, description="Passes over the training images; or give steps. Fractions are allowed.")
+    steps: int | None = Field(None, gt=0, description="Optimiser steps; or give epochs.")
+    batch_size: int = Field(200, gt=0, description="Images a step; the last, smaller batch of an epoch is dropped.")
+    learning_rate: float = Field(0.002, gt=0, description="Largest learning rate.")
+    optimizer: Literal["adamax", "adam", "sgd"] = Field("adamax", description="torch.optim's Adamax, Adam or SGD, with their defaults.")
+    warmup: Duration = Field(0.01, description="The learning rate rises linearly from 0 for so long.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Of the learning rate, after the warm-up.")
+    restarts: int = Field(0, ge=0, description="How often the cosine rises again and falls.")
+    learning_rate_min: float = Field(1e-5, ge=0, description="Where the cosine ends.")
+    beta_min: float = Field(1e-4, ge=0, description="KL weight at the start.")
+    beta_hold: Duration | None = Field(None, description="The KL weight stays at beta_min for so long; 0 for a linear decoder, else .01, by default.")
+    beta_anneal: Duration = Field(0.5, description="Then it rises linearly to beta for so long.")
+    temperature_start: float | None = Field(None, gt=0, description="Temperature of the relaxation at the start.")
+    temperature_stop: float | None = Field(None, gt=0, description="Temperature of the relaxation when annealing is over.")
+    temperature_anneal: Literal["linear", "exponential"] = Field("linear", description="How the temperature falls.")
+    temperature_portion: Duration = Field(0.5, description="For how long it falls.")
+    grad_clip: float | None = Field(None, gt=0, description="Largest norm of the whole gradient; three times that during the warm-up.")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient.")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+
+class Run(BaseModel):
+    """Everything that decides a run's numbers, and nothing else.
+
+    Settings that the run does not read are None, or left out of the nested ones, so that they never split one run into two. `plugins` holds the
+    versions of the parts it uses, `sources` the hashes of the data set's files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    family_options: Mapping[str, Any]
+    estimator: str | None
+    estimator_options: Mapping[str, Any]
+    dataset: str
+    likelihood: str
+    encoder: str | None
+    encoder_options: Mapping[str, Any]
+    decoder: str
+    decoder_options: Mapping[str, Any]
+    latent_dim: int
+    beta: float | None
+    seed: int
+    dtype: Literal["float32", "float64"]
+    device: Literal["cpu", "cuda"]
+    limit_data: float
+    training: Mapping[str, Any]
+    plugins: Mapping[str, str]
+    sources: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits: a hash over all of the above."""
+        return digest(self.model_dump(exclude_none=True))
+
+    @property
+    def train_settings(self) -> Training:
+        """The training settings; those that the run does not read are at defaults that mean nothing to it."""
+        return Training(**self.training)
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """The first sixteen hexadecimal digits of the sha256 of `settings` as canonical JSON."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+class Settings(Options):
+    """What a suite may say of a run; a list of values sweeps them. Families, data sets and protocols fill what is left out."""
+
+    family: str = Field(description="Latent family.")
+    family_options: dict[str, Any] = Field(default_factory=dict, description="Options of the family.")
+    estimator: str | None = Field(None, description="Gradient estimator of an amortised family.")
+    estimator_options: dict[str, Any] = Field(default_factory=dict, description="Options of the estimator.")
+    dataset: str = Field(description="Data set.")
+    likelihood: str | None = Field(None, description="Likelihood of pixels; the data set's own by default.")
+    encoder: str | None = Field(None, description="Network of an amortised family's encoder.")
+    encoder_options: dict[str, Any] = Field(default_factory=dict, description="Options of the encoder.")
+    decoder: str = Field(description="Network of the decoder.")
+    decoder_options: dict[str, Any] = Field(default_factory=dict, description="Options of the decoder.")
+    latent_dim: int = Field(512, gt=0, description="Latent dimensions K.")
+    beta: float = Field(1.0, ge=0, description="KL weight.")
+    seed: int = Field(ge=0, description="Seed of every random stream.")
+    dtype: Literal["float32", "float64"] = Field("float32", description="Precision.")
+    limit_data: float = Field(1.0, gt=0, le=1, description="Share of every split that is used.")
+    training: Training = Field(description="How the model is trained.")

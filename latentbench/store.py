@@ -1,0 +1,165 @@
+"""The results store: tidy Parquet tables, one fragment a run and table, and safetensors beside them.
+
+    runs/       one row a run                                  metrics/, units/   one fragment a run and evaluation
+    history/    what training recorded                         summaries/         published or aggregated values
+    arrays/     arrays for figures                             checkpoints/       trained models
+
+Every fragment is written to a temporary name and renamed, so a reader never sees half of one. The row in `runs` is written last: where it says
+`done`, everything else is there. `pandas.read_parquet("results/metrics")` reads a whole table.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from latentbench.errors import UserError
+from latentbench.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+SCHEMA_VERSION = 1
+METADATA_KEY = b"latentbench_schema"
+
+_TEXT, _FLOAT, _INT, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+SETTINGS = {
+    "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "likelihood": _TEXT,
+    "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT, "latent_dim": _INT, "beta": _FLOAT,
+    "protocol": _TEXT, "dtype": _TEXT, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
+}  # fmt: skip
+"""Settings of a run; the nested ones (options, training) are JSON texts."""
+_METRIC = {"split": _TEXT, "metric": _TEXT, "index_name": _TEXT, "index": _FLOAT, "value": _FLOAT}
+_EVALUATION = {"run_id": _TEXT, "evaluation": _TEXT, "evaluation_id": _TEXT}
+TABLES: dict[str, dict[str, pa.DataType]] = {
+    "runs": {
+        "run_id": _TEXT, **SETTINGS, "seed": _INT, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
+        "cost": _TEXT, "parameters": _INT, "steps": _INT, "started": pa.timestamp("us", tz="UTC"), "wall_seconds": _FLOAT,
+        "train_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT,
+        "sources": _TEXT, "versions": _TEXT, "hardware": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
+    },
+    "metrics": {**_EVALUATION, **_METRIC, "standard_error": _FLOAT, "n": _INT},
+    "units": {**_EVALUATION, "split": _TEXT, "unit": _INT, "metric": _TEXT, "value": _FLOAT},
+    "history": {"run_id": _TEXT, "step": _INT, "name": _TEXT, "value": _FLOAT},
+    "summaries": {**SETTINGS, **_METRIC, "interval": _FLOAT, "source": _TEXT},
+}  # fmt: skip
+
+
+class Store:
+    """A results folder. Making one touches nothing; the first write makes the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def check_writable(self) -> None:
+        """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here."""
+        probe = self.path / f".probe.{os.getpid()}"
+        try:
+            write_atomically(probe, b"")
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"results folder {self.path} is not writable: {error.strerror or error}") from error
+        for table in TABLES:
+            for fragment in self._fragments(table)[:1]:
+                _check_version(fragment)
+
+    def read(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A whole table; empty, with its columns, where nothing was stored.
+
+        Raises:
+            UserError: a fragment is damaged, or was written by a newer latentbench.
+        """
+        names = list(columns or TABLES[table])
+        parts = [_read_fragment(fragment, names) for fragment in self._fragments(table)]
+        empty = _schema(table).empty_table().select(names)
+        return pa.concat_tables([empty, *(part.cast(empty.schema) for part in parts)]).to_pandas()
+
+    def exists(self) -> bool:
+        """Whether there is any table."""
+        return any(self._fragments(table) for table in TABLES)
+
+    def run_states(self) -> dict[str, dict[str, Any]]:
+        """Status, failure and source hashes of every stored run, by run id."""
+        frame = self.read("runs", ["run_id", "status", "failure_kind", "failure_message", "sources"])
+        return {row["run_id"]: row for row in frame.to_dict("records")}
+
+    def evaluated(self) -> set[tuple[str, str]]:
+        """(run id, evaluation id) of everything that was evaluated."""
+        frame = self.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates()
+        return set(frame.itertuples(index=False, name=None))
+
+    def write_rows(self, table: str, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the fragment `name` of a table; it replaces the fragment of that name."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=_schema(table)), buffer, compression="zstd")
+        write_atomically(self.path / table / f"{name}.parquet", buffer.getvalue())
+
+    def write_arrays(self, run_id: str, evaluation_id: str, arrays: Mapping[str, Tensor]) -> None:
+        """Write the arrays that an evaluation made for figures."""
+        self._write_tensors(self.path / "arrays" / run_id / f"{evaluation_id}.safetensors", arrays)
+
+    def checkpoint_path(self, run_id: str) -> Path:
+        """Where the trained model of a run is."""
+        return self.path / "checkpoints" / f"{run_id}.safetensors"
+
+    def write_checkpoint(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
+        """Write a trained model."""
+        self._write_tensors(self.checkpoint_path(run_id), tensors)
+
+    def read_checkpoint(self, run_id: str) -> dict[str, Tensor]:
+        """The tensors of a trained model.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self.checkpoint_path(run_id)
+        try:
+            return dict(load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"checkpoint {path} cannot be read: {error}; run the suite with --force to train it again") from error
+
+    def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        from safetensors.torch import save
+
+        write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+
+    def _fragments(self, table: str) -> list[Path]:
+        return sorted(p for p in (self.path / table).glob("*.parquet") if not p.name.startswith("."))
+
+
+def _schema(table: str) -> pa.Schema:
+    return pa.schema(list(TABLES[table].items()), metadata={METADATA_KEY: str(SCHEMA_VERSION).encode()})
+
+
+def _read_fragment(path: Path, columns: list[str]) -> pa.Table:
+    _check_version(path)
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _check_version(path: Path) -> None:
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    found = metadata.get(METADATA_KEY, b"").decode(errors="replace")
+    if not found.isdecimal():
+        raise UserError(f"{path} is not a fragment of a latentbench store: its metadata has no schema version")
+    if int(found) > SCHEMA_VERSION:
+        raise UserError(f"{path} has schema version {found}, this latentbench reads up to {SCHEMA_VERSION}; install a newer latentbench")
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is damaged ({' '.join(str(error).split())}); remove it and run the suite again")

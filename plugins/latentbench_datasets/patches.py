@@ -1,0 +1,54 @@
+"""Preparation of natural image patches: whitening, local contrast normalisation, z-score, each tile by itself (the code of Boutin et al. 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+CUTOFF = 0.5
+"""Cut-off frequency of the whitening filter, in cycles per pixel."""
+WINDOW = 13
+"""Side of the window of local contrast normalisation, in pixels."""
+
+
+def prepare(tiles: Tensor, crop: int, chunk: int = 20_000) -> Tensor:
+    """Process square tiles [N, n, n] and cut `crop` pixels from each side: patches [N, 1, n - 2 crop, n - 2 crop] in float32."""
+    parts = [z_score(normalise_contrast(whiten(part.double()))) for part in tiles.split(chunk)]
+    inner = slice(crop, tiles.shape[-1] - crop)
+    return torch.cat([part[:, inner, inner].float() for part in parts]).unsqueeze(1)
+
+
+def whitening_filter(n: int) -> Tensor:
+    """f exp(-(f / f0)^4) on an n x n grid (Olshausen & Field 1997), as coded by Boutin et al. and used by the paper.
+
+    There the grid of frequencies is centred, while the spectrum that it multiplies is not: f is measured from the corner of highest frequency
+    rather than from zero. Results depend on it, so it is kept.
+    """
+    axis = torch.linspace(-0.5, 0.5, n, dtype=torch.float64)
+    f = torch.hypot(axis[:, None], axis[None, :])
+    return f * torch.exp(-((f / CUTOFF) ** 4))
+
+
+def whiten(tiles: Tensor) -> Tensor:
+    """Filter tiles [N, n, n]."""
+    return torch.fft.ifft2(torch.fft.fft2(tiles) * whitening_filter(tiles.shape[-1])).real
+
+
+def normalise_contrast(tiles: Tensor) -> Tensor:
+    """Subtract the local mean; divide by the local standard deviation, or the tile's mean of it where that is larger."""
+    axis = torch.linspace(-1, 1, WINDOW, dtype=tiles.dtype)
+    window = torch.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / 0.5)
+    window = (window / window.sum())[None, None]
+
+    def local_mean(x: Tensor) -> Tensor:
+        return conv2d(x[:, None], window, padding=WINDOW // 2)[:, 0]
+
+    centred = tiles - local_mean(tiles)
+    deviation = local_mean(centred.square()).sqrt()
+    return centred / torch.maximum(deviation, deviation.mean((1, 2), keepdim=True))
+
+
+def z_score(tiles: Tensor) -> Tensor:
+    """Mean 0 and (unbiased) standard deviation 1 in every tile."""
+    return (tiles - tiles.mean((1, 2), keepdim=True)) / tiles.std((1, 2), keepdim=True)

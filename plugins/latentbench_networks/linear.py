@@ -1,0 +1,61 @@
+"""Linear encoders and decoders (the paper's <lin|lin>, appendix C.2)."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from latentbench.network import Network
+from latentbench.part import Assembly, Options
+
+LINEAR_STD, NONLINEAR_STD = 0.05, 0.1
+
+
+class LinearOptions(Options):
+    """Options of `linear`."""
+
+    bias: bool = Field(False, description="Whether the layer has a bias; the paper's linear layers have none.")
+
+
+def encoder_head(inputs: int, features: int, bias: bool, linear_decoder: bool) -> nn.Linear:
+    """The layer that gives a posterior's parameters: Normal(0, .05) weights beside a linear decoder, else Normal(0, .1); bias 0."""
+    layer = nn.Linear(inputs, features, bias=bias)
+    nn.init.normal_(layer.weight, std=LINEAR_STD if linear_decoder else NONLINEAR_STD)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class LinearDecoder(nn.Linear):
+    """z [B, K] -> Phi z + b as images [B, 1, H, W]; `weight` is the dictionary Phi [M, K]."""
+
+    def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], bias: bool) -> None:
+        super().__init__(latent_dim, math.prod(image_shape), bias=bias)
+        self.image_shape = image_shape
+        nn.init.normal_(self.weight, std=LINEAR_STD)
+        if bias:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Decode."""
+        return super().forward(z).unflatten(1, self.image_shape)
+
+
+class Linear(Network):
+    """One linear layer each way, without bias unless asked for."""
+
+    name = "linear"
+    options_model = LinearOptions
+    linear = True
+
+    def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
+        """Flatten, then one layer."""
+        assert isinstance(options, LinearOptions)
+        return nn.Sequential(nn.Flatten(), encoder_head(math.prod(assembly.image_shape), features, options.bias, assembly.linear_decoder))
+
+    def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
+        """One layer, its weights the dictionary."""
+        assert isinstance(options, LinearOptions)
+        return LinearDecoder(assembly.latent_dim, assembly.image_shape, options.bias)

@@ -1,0 +1,109 @@
+"""Poisson latents with learned prior rates: the Poisson VAE (Vafaii, Galor & Yates, NeurIPS 2024), eqs. 3 and 19, Algorithm 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Parameter
+from torch.nn.functional import softplus
+
+from latentbench import hookimpl
+from latentbench.codes import Code, Posterior
+from latentbench.family import AmortisedFamily, Family
+from latentbench.part import Assembly, Options
+from latentbench_poisson.arrivals import ArrivalCap
+from latentbench_poisson.sampler import relaxed_poisson
+
+LOG_RESIDUAL_LIMIT = 10.0
+"""Soft upper limit of the encoder's log dr, as in the authors' code."""
+LOG_RATE_LIMIT = 5.3
+"""Soft upper limit of the log rate ln r + ln dr that is sampled from, for posterior and prior, as in the authors' code: rates up to 200."""
+
+
+def softly_below(limit: float, x: Tensor) -> Tensor:
+    """limit - softplus(limit - x): smooth, below `limit`, and slightly below x everywhere (by .0067 at limit - x = 5)."""
+    return limit - softplus(limit - x)
+
+
+class PoissonPosterior(Posterior):
+    """Pois(r dr) in each of K dimensions: prior log-rates `log_r` [K] times the encoder's residual `log_dr` [B, K].
+
+    The KL is that of the rates before the soft limit of the total log-rate (the authors' code); samples, mean and variance come after it.
+    """
+
+    def __init__(self, log_r: Tensor, log_dr: Tensor, cap: ArrivalCap) -> None:
+        self.log_r, self.log_dr, self.cap = log_r, log_dr, cap
+        total = softly_below(LOG_RATE_LIMIT, log_r + log_dr)
+        self.rate = total.exp() + torch.finfo(torch.float32).eps
+
+    @property
+    def mean(self) -> Tensor:
+        """The rates [B, K]."""
+        return self.rate
+
+    @property
+    def variance(self) -> Tensor:
+        """The rates [B, K]."""
+        return self.rate
+
+    @property
+    def representation(self) -> Tensor:
+        """Log residuals ln dr [B, K], the paper's choice."""
+        return self.log_dr
+
+    def rsample(self, temperature: float, generator: Generator) -> Tensor:
+        """Relaxed counts by Algorithm 1 with `cap.n_exp` arrivals [B, K]."""
+        return relaxed_poisson(self.rate, temperature, self.cap.n_exp_for(self.rate), generator)[0]
+
+    def relaxed_and_hard(self, temperature: float, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Relaxed counts, and how many of the same arrivals fall within the unit of time: both [B, K]."""
+        return relaxed_poisson(self.rate, temperature, self.cap.n_exp_for(self.rate), generator)
+
+    def sample(self, generator: Generator) -> Tensor:
+        """True counts [B, K], never cut off at n_exp."""
+        return torch.poisson(self.rate.detach(), generator=generator)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """ln Pois(z; rate) = z ln rate - rate - ln z! [B, K]."""
+        return z * self.rate.log() - self.rate - torch.lgamma(z + 1)
+
+    def kl(self) -> Tensor:
+        """r f(dr) with f(y) = 1 - y + y ln y (eqs. 3, 18) [B, K]; with u = ln y, f = u e^u - (e^u - 1), which does not cancel near u = 0."""
+        return self.log_r.exp() * (self.log_dr * self.log_dr.exp() - torch.expm1(self.log_dr))
+
+
+class Poisson(AmortisedFamily):
+    """Poisson posterior with rates r dr(x), Poisson prior with trained rates r. The encoder's K outputs are ln dr."""
+
+    name = "poisson"
+    relaxed = True
+    defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.05}
+
+    def __init__(self, assembly: Assembly, options: Options) -> None:
+        super().__init__(assembly, options)
+        self.features = self.latent_dim
+        high = -4.0 if assembly.linear_decoder else -2.0
+        self.log_r = Parameter(torch.empty(self.latent_dim).uniform_(-6.0, high))
+        self.cap = ArrivalCap()
+
+    def posterior(self, features: Tensor) -> PoissonPosterior:
+        """Pois(r dr) with ln dr from features [B, K]."""
+        return PoissonPosterior(self.log_r, softly_below(LOG_RESIDUAL_LIMIT, features), self.cap)
+
+    def prior(self, batch: int) -> PoissonPosterior:
+        """Pois(r)."""
+        return PoissonPosterior(self.log_r, torch.zeros(batch, self.latent_dim, dtype=self.log_r.dtype, device=self.log_r.device), self.cap)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set n_exp from the largest rates of the epoch that ended."""
+        self.cap.update()
+
+    def observe(self, code: Code) -> None:
+        """Keep track of the largest rate of each batch."""
+        self.cap.observe(code.mean)
+
+
+@hookimpl
+def register_families() -> list[type[Family]]:
+    """Register `poisson`."""
+    return [Poisson]
