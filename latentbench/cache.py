@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -30,8 +31,6 @@ def cached(folder: Path, key: str, prepare: Callable[[], dict[str, Tensor]]) -> 
         return load_file(path)
     except (FileNotFoundError, SafetensorError):
         tensors = {name: tensor.contiguous() for name, tensor in prepare().items()}
-    try:
+    with suppress(OSError):  # a later run prepares them again
         write_atomically(path, save(tensors))
-    except OSError:
-        pass  # the next run prepares them again
     return tensors

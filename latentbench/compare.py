@@ -40,7 +40,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over `n` seeds and the half-width of its 99 % interval, or a summary as published; `missing` seeds failed or have no such number."""
+    """A mean over `n` seeds and the half-width of its 99 % interval, or a summary as published; `missing` seeds failed."""
 
     mean: float
     interval: float | None
@@ -48,11 +48,13 @@ class Cell:
     missing: int = 0
 
     def __str__(self) -> str:
-        digits = _decimals(self.mean, self.interval)
+        if self.n == 0:
+            return f"- ({self.missing} failed)"
+        digits = _decimals(self.mean, self.interval) if self.n is not None else max(map(_printed_decimals, (self.mean, self.interval or 0.0)))
         text = f"{self.mean:.{digits}f}"
         if self.interval is not None:
             text += f" ± {self.interval:.{digits}f}"
-        return text + (f" ({self.missing} missing)" if self.missing else "")
+        return text + (f" ({self.missing} failed)" if self.missing else "")
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
         _check_name(name)
     values = pd.concat([_values(path, query) for path in stores], ignore_index=True)
     for key, allowed in query.only.items():
-        wanted = [str(value) for value in allowed]
+        wanted = [_text(value) for value in allowed]
         values = values[column_of(values, key).isin(wanted)]
     if values.empty:
         raise UserError(_nothing(stores, query))
@@ -94,7 +96,6 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
         row, column = (tuple(keys[name].iloc[position] for name in names) for names in (rows, query.columns))
         groups.setdefault((row, column), []).append(position)
     cells = {place: _cell(values.iloc[positions], (*rows, *query.columns)) for place, positions in groups.items()}
-    cells = {place: cell for place, cell in cells.items() if cell is not None}
     return _arranged(query, rows, cells, better.get(query.metric), _notes(values, query))
 
 
@@ -155,7 +156,7 @@ def _one_evaluation(metrics: pd.DataFrame, query: Query) -> None:
         raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); keep one of them in the store")
 
 
-def _cell(values: pd.DataFrame, named: Sequence[str]) -> Cell | None:
+def _cell(values: pd.DataFrame, named: Sequence[str]) -> Cell:
     """The aggregate of one cell.
 
     Raises:
@@ -167,15 +168,20 @@ def _cell(values: pd.DataFrame, named: Sequence[str]) -> Cell | None:
         found = "; ".join(f"{name}: {', '.join(sorted(set(column_of(finished, name))))}" for name in varying)
         place = ", ".join(f"{name}={column_of(finished, name).iloc[0]}" for name in named)
         raise UserError(
-            f"the cell {place} would average over settings that vary: {found}. Name them with --rows or --columns, or choose with --only {varying[0]}=..."
+            f"the cell {place} would average over settings that vary: {found}. "
+            f"Name them with --rows or --columns, or choose with --only {varying[0]}=..."
         )
     if finished.empty:
-        return Cell(float("nan"), None, 0, len(values)) if len(values) else None
+        return Cell(float("nan"), None, 0, len(values))
     if finished["kind"].iloc[0] == "summary":
         if len(finished) > 1:
             raise UserError(f"{len(finished)} summaries fall into one cell; name more settings with --rows or --columns")
         interval = finished["interval"].iloc[0]
         return Cell(float(finished["value"].iloc[0]), None if pd.isna(interval) else float(interval), None)
+    repeated = finished[finished.duplicated("seed", keep=False)]
+    if len(repeated):
+        ids = ", ".join(repeated["run_id"].head(4))
+        raise UserError(f"{len(repeated)} runs of one cell share seeds and all their settings ({ids}, ...): they cannot be averaged over seeds")
     seeds = finished["value"].to_numpy(dtype=float)
     return Cell(float(seeds.mean()), half_width(seeds), len(seeds), len(values) - len(finished))
 
@@ -248,6 +254,11 @@ def _decimals(mean: float, interval: float | None) -> int:
     return int(np.clip(3 - np.floor(np.log10(abs(mean))), 1, 4)) if mean and np.isfinite(mean) else 1
 
 
+def _printed_decimals(value: float) -> int:
+    """Decimals that a published number was printed with."""
+    return len(f"{value:.10f}".rstrip("0").partition(".")[2]) or 1
+
+
 def _notes(values: pd.DataFrame, query: Query) -> list[str]:
     finished = values[values["value"].notna()]
     notes = []
@@ -311,7 +322,7 @@ def _title(query: Query) -> str:
 def _csv(comparison: Comparison) -> str:
     """Long form: one line a cell, numbers unrounded."""
     query = comparison.query
-    records = [
+    records: list[dict[str, Any]] = [
         {**dict(zip(query.rows, row, strict=True)), **dict(zip(query.columns, column, strict=True))}
         | {"metric": _title(query), "mean": cell.mean, "interval": cell.interval, "n": cell.n, "missing": cell.missing}
         for row, cells in zip(comparison.rows, comparison.cells, strict=True)

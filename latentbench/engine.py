@@ -101,7 +101,13 @@ def _store_killed(worker: _Worker, results: Path) -> str:
     """The row of a run whose process ended without a word."""
     code = worker.process.exitcode or 0
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    row = {**described(worker.job.run), **provenance("cpu"), "status": "failed", "failure_kind": "killed", "failure_message": f"process ended with {how}"}
+    row = {
+        **described(worker.job.run),
+        **provenance("cpu"),
+        "status": "failed",
+        "failure_kind": "killed",
+        "failure_message": f"process ended with {how}",
+    }
     Store(results).write_rows("runs", worker.job.run.id, [{**row, "sources": None}])
     return f"killed: process ended with {how}"
 

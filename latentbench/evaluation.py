@@ -91,7 +91,7 @@ class Trained:
     def decode(self, z: Tensor) -> Tensor:
         """E[x | z] of codes [N, K], batch by batch, on the CPU [N, 1, H, W]."""
         with torch.no_grad():
-            return torch.cat([self.model.decode_mean(part.to(self.model.device)).cpu() for part in z.split(self.batch_size)])
+            return torch.cat([self.model.decode_mean(part.to(self.model.device)).cpu() for part in torch.split(z, self.batch_size)])
 
     def prior_samples(self, n: int) -> Tensor | None:
         """`n` true samples of the prior [n, K] on the CPU, or None where the family has no prior."""
@@ -103,7 +103,7 @@ class Trained:
     def _encode(self, split: str) -> Codes:
         generator = stream(self.seed, "evaluation", "codes", split, device=self.model.device)
         with torch.no_grad():
-            batches = [self._encode_batch(images, generator) for images in self.splits[split].images.split(self.batch_size)]
+            batches = [self._encode_batch(images, generator) for images in torch.split(self.splits[split].images, self.batch_size)]
         return _concatenated(batches)
 
     def _encode_batch(self, images: Tensor, generator: Generator) -> Codes:

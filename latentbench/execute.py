@@ -125,8 +125,8 @@ def _train(run: Run, model: Model, splits: Splits, assembly: Assembly, store: St
     state = new_state(model, training, run.seed)
     _, _, steps = plan_steps(training, len(data.images))
     start = time.monotonic()
-    for state in train(state, data, training, run.beta if run.beta is not None else 1.0, run.seed, assembly.linear_decoder):
-        report(state.step, steps)
+    for now in train(state, data, run, assembly.linear_decoder):
+        report(now.step, steps)
     seconds = time.monotonic() - start
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())

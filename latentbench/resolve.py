@@ -59,7 +59,13 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str) -> Res
             raise InapplicableError(setting, f"{setting} '{part.name}' does not apply: {reason}")
     kept = _without(values.model_dump(), unread)
     run = Run(
-        **{**kept, "likelihood": assembly.likelihood.name, "encoder": kept.get("encoder"), "estimator": kept.get("estimator"), "beta": kept.get("beta")},
+        **{
+            **kept,
+            "likelihood": assembly.likelihood.name,
+            "encoder": kept.get("encoder"),
+            "estimator": kept.get("estimator"),
+            "beta": kept.get("beta"),
+        },
         device=cast("Any", device),
         plugins={f"{setting}:{part.name}": part.version for setting, part in parts.items()},
         sources=dict(dataset().sources()),

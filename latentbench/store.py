@@ -79,7 +79,8 @@ class Store:
         names = list(columns or TABLES[table])
         parts = [_read_fragment(fragment, names) for fragment in self._fragments(table)]
         empty = _schema(table).empty_table().select(names)
-        return pa.concat_tables([empty, *(part.cast(empty.schema) for part in parts)]).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables([empty, *(part.cast(empty.schema) for part in parts)]).to_pandas()
+        return frame
 
     def exists(self) -> bool:
         """Whether there is any table."""
@@ -88,7 +89,7 @@ class Store:
     def run_states(self) -> dict[str, dict[str, Any]]:
         """Status, failure and source hashes of every stored run, by run id."""
         frame = self.read("runs", ["run_id", "status", "failure_kind", "failure_message", "sources"])
-        return {row["run_id"]: row for row in frame.to_dict("records")}
+        return {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in frame.to_dict("records")}
 
     def evaluated(self) -> set[tuple[str, str]]:
         """(run id, evaluation id) of everything that was evaluated."""

@@ -113,7 +113,9 @@ def _evaluations(suite: SuiteFile, source: _Source) -> Iterator[EvaluationSpec]:
             yield EvaluationSpec(name, options, where)
 
 
-def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, defaults: dict[str, Any], evaluations: tuple[EvaluationSpec, ...], source: _Source) -> Sweep:
+def _sweep(
+    index: int, raw: dict[str, Any], suite: SuiteFile, defaults: dict[str, Any], evaluations: tuple[EvaluationSpec, ...], source: _Source
+) -> Sweep:
     at = ("sweeps", index)
     raw = dict(raw)
     zipped, excluded, overridden = raw.pop("zip", {}), raw.pop("exclude", []), raw.pop("overrides", [])
@@ -295,9 +297,9 @@ def _construct(node: yaml.Node, at: tuple[str | int, ...], lines: dict[tuple[str
 def _scalar(node: yaml.Node) -> Any:
     loader = _Loader("")
     try:
-        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]  # untyped in its stubs
+        return loader.construct_object(node, deep=True)
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # untyped in its stubs
+        loader.dispose()
 
 
 def parse_value(text: str) -> Any:

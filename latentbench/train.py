@@ -20,7 +20,7 @@ from latentbench.dataset import Split
 from latentbench.model import Model
 from latentbench.objective import Step
 from latentbench.schedules import Schedules
-from latentbench.settings import Training
+from latentbench.settings import Run, Training
 from latentbench.streams import seed_of, stream
 
 READ_EVERY = 50
@@ -79,7 +79,8 @@ def make_optimizer(model: Model, training: Training) -> Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
     settings: dict[str, Any] = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "foreach": True}
     makers = {"adamax": torch.optim.Adamax, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    return makers[training.optimizer](parameters, **settings)
+    optimizer: Optimizer = makers[training.optimizer](parameters, **settings)
+    return optimizer
 
 
 def plan_steps(training: Training, images: int) -> tuple[int, int, int]:
@@ -89,38 +90,38 @@ def plan_steps(training: Training, images: int) -> tuple[int, int, int]:
     return batch, per_epoch, training.steps or max(1, round((training.epochs or 0) * per_epoch))
 
 
-def train(state: TrainingState, data: Split, training: Training, beta: float, seed: int, linear_decoder: bool) -> Iterator[TrainingState]:
+def train(state: TrainingState, data: Split, run: Run, linear_decoder: bool) -> Iterator[TrainingState]:
     """Train from `state` to the end of the run, yielding the state after every step.
 
     Args:
         state: where to start; it is changed in place.
         data: the training images, on the model's device.
-        training: the settings.
-        beta: KL weight after annealing.
-        seed: the run's seed; it decides the order of the data.
+        run: its training settings, KL weight, and seed, which decides the order of the data.
         linear_decoder: whether the decoder is linear (the KL ramp then starts at once).
 
     Raises:
         NonFiniteError: a loss was not finite; noticed within `READ_EVERY` steps.
     """
-    batch, per_epoch, steps = plan_steps(training, len(data.images))
-    schedules = Schedules(training, beta, steps, per_epoch, linear_decoder)
+    batch, per_epoch, steps = plan_steps(run.train_settings, len(data.images))
+    schedules = Schedules(run.train_settings, run.beta if run.beta is not None else 1.0, steps, per_epoch, linear_decoder)
     model, optimizer = state.model, state.optimizer
     parameters = [p for p in model.parameters() if p.requires_grad]
     model.train()
-    order = _order(seed, state.step // per_epoch, len(data.images), model.device)
+    order = _order(run.seed, state.step // per_epoch, len(data.images), model.device)
     while state.step < steps:
         step = state.step
         epoch, place = divmod(step, per_epoch)
         if place == 0:
-            order = _order(seed, epoch, len(data.images), model.device)
+            order = _order(run.seed, epoch, len(data.images), model.device)
             model.family.begin_epoch(epoch)
         images = data.images.index_select(0, order[place * batch : (place + 1) * batch])  # [B, 1, H, W]
         code = model.encode(images)
         model.family.observe(code)
         kl_weight, temperature = schedules.kl_weight(step), schedules.temperature(step)
         loss = model.loss(
-            Step(images, code, model.family, model.decoder, model.likelihood, kl_weight, temperature, schedules.temperature_is_final(step), state.noise)
+            Step(
+                images, code, model.family, model.decoder, model.likelihood, kl_weight, temperature, schedules.temperature_is_final(step), state.noise
+            )
         )
         optimizer.zero_grad(set_to_none=True)
         loss.surrogate.backward()  # type: ignore[no-untyped-call]  # untyped in torch

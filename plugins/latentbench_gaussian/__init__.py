@@ -12,6 +12,7 @@ from latentbench.codes import Posterior
 from latentbench.family import Family
 from latentbench.location_scale import LocationScaleFamily
 
+
 class GaussianPosterior(Posterior):
     """N(loc, exp(log_scale)^2) in each of K dimensions; `loc` and `log_scale` [B, K]."""
 

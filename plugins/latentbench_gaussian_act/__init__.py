@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
+from latentbench_gaussian import GaussianPosterior
 from torch import Generator, Tensor
 from torch.special import erfcx, log_ndtr
 
@@ -16,7 +17,6 @@ from latentbench import hookimpl
 from latentbench.codes import Posterior
 from latentbench.family import Family
 from latentbench.location_scale import LocationScaleFamily
-from latentbench_gaussian import GaussianPosterior
 
 
 class ActivatedPosterior(Posterior, ABC):

@@ -12,6 +12,7 @@ from latentbench.codes import Posterior
 from latentbench.family import Family
 from latentbench.location_scale import LocationScaleFamily
 
+
 class LaplacePosterior(Posterior):
     """Laplace(loc, exp(log_scale)) in each of K dimensions; `loc` and `log_scale` [B, K]."""
 

@@ -17,13 +17,14 @@ class LinearOptions(Options):
     """Options of `linear`."""
 
     bias: bool = Field(False, description="Whether the layer has a bias; the paper's linear layers have none.")
+    init_std: float | None = Field(None, gt=0, description="Standard deviation of initial weights; .05, or .1 in an encoder beside another decoder.")
 
 
-def encoder_head(inputs: int, features: int, bias: bool, linear_decoder: bool) -> nn.Linear:
+def encoder_head(inputs: int, features: int, options: LinearOptions, linear_decoder: bool) -> nn.Linear:
     """The layer that gives a posterior's parameters: Normal(0, .05) weights beside a linear decoder, else Normal(0, .1); bias 0."""
-    layer = nn.Linear(inputs, features, bias=bias)
-    nn.init.normal_(layer.weight, std=LINEAR_STD if linear_decoder else NONLINEAR_STD)
-    if bias:
+    layer = nn.Linear(inputs, features, bias=options.bias)
+    nn.init.normal_(layer.weight, std=options.init_std or (LINEAR_STD if linear_decoder else NONLINEAR_STD))
+    if options.bias:
         nn.init.zeros_(layer.bias)
     return layer
 
@@ -31,11 +32,11 @@ def encoder_head(inputs: int, features: int, bias: bool, linear_decoder: bool) -
 class LinearDecoder(nn.Linear):
     """z [B, K] -> Phi z + b as images [B, 1, H, W]; `weight` is the dictionary Phi [M, K]."""
 
-    def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], bias: bool) -> None:
-        super().__init__(latent_dim, math.prod(image_shape), bias=bias)
+    def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], options: LinearOptions) -> None:
+        super().__init__(latent_dim, math.prod(image_shape), bias=options.bias)
         self.image_shape = image_shape
-        nn.init.normal_(self.weight, std=LINEAR_STD)
-        if bias:
+        nn.init.normal_(self.weight, std=options.init_std or LINEAR_STD)
+        if options.bias:
             nn.init.zeros_(self.bias)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -53,9 +54,9 @@ class Linear(Network):
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
         """Flatten, then one layer."""
         assert isinstance(options, LinearOptions)
-        return nn.Sequential(nn.Flatten(), encoder_head(math.prod(assembly.image_shape), features, options.bias, assembly.linear_decoder))
+        return nn.Sequential(nn.Flatten(), encoder_head(math.prod(assembly.image_shape), features, options, assembly.linear_decoder))
 
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
         """One layer, its weights the dictionary."""
         assert isinstance(options, LinearOptions)
-        return LinearDecoder(assembly.latent_dim, assembly.image_shape, options.bias)
+        return LinearDecoder(assembly.latent_dim, assembly.image_shape, options)

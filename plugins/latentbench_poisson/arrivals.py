@@ -37,11 +37,11 @@ class ArrivalCap(nn.Module):
 
     def observe(self, rates: Tensor) -> None:
         """Add a training batch's rates [B, K] to the epoch's statistics."""
-        with torch.no_grad():
-            self.peak_sum += rates.max()
-            self.batches += 1
+        peak = rates.detach().max()
+        self.peak_sum += peak
+        self.batches += 1
         if not self._known:
-            self._set(arrivals_needed(float(rates.max())))
+            self._set(arrivals_needed(float(peak)))
 
     def update(self) -> None:
         """Set n_exp from the statistics, and start them anew."""
@@ -52,7 +52,7 @@ class ArrivalCap(nn.Module):
 
     def n_exp_for(self, rates: Tensor) -> int:
         """n_exp as it stands; before any training batch, what `rates` need."""
-        return self._known or arrivals_needed(float(rates.max()))
+        return self._known or arrivals_needed(float(rates.detach().max()))
 
     def _set(self, n_exp: int) -> None:
         self._known = n_exp

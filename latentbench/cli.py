@@ -1,0 +1,200 @@
+"""The command line. A command parses, calls one library function, and prints; torch is imported by the commands that need it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latentbench import __version__
+from latentbench.errors import UserError
+
+if TYPE_CHECKING:
+    from latentbench.plan import Changes
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which latent distribution, trained with which gradient estimator, learns which representation.",
+)
+
+DEFAULT_RESULTS = Path("results")
+SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file (YAML).")]
+Results = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are stored.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every run, as in training.batch_size=100.")]
+Only = Annotated[list[str] | None, typer.Option("--only", metavar="KEY=VALUE", help="Only runs with this value; several: key=a,b.")]
+Scale = Annotated[float, typer.Option("--scale", metavar="FACTOR", help="Multiply every duration: steps, epochs, warm-up, annealing.")]
+LimitData = Annotated[float | None, typer.Option("--limit-data", metavar="SHARE", help="Use this share of every split.")]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 1-3 or 1,5.")]
+Gpus = Annotated[str | None, typer.Option("--gpus", metavar="LIST", help="Run on these GPUs, as in 0-7 or 0,2.")]
+Cpus = Annotated[int | None, typer.Option("--cpus", metavar="N", help="Run N runs at a time, one thread each (default: one a core).")]
+
+
+class Retry(StrEnum):
+    """Which stored runs `--refresh` runs again."""
+
+    stale = "stale"
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"latentbench {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    suite: SuitePath,
+    results: Results = DEFAULT_RESULTS,
+    sets: Sets = None,
+    only: Only = None,
+    scale: Scale = 1.0,
+    limit_data: LimitData = None,
+    seeds: Seeds = None,
+    gpus: Gpus = None,
+    cpus: Cpus = None,
+    force: Annotated[bool, typer.Option("--force", help="Run everything again, finished or not.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Run failed runs again.")] = False,
+    refresh: Annotated[Retry | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
+) -> None:
+    """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
+    from latentbench.runner import Selection, run_suite
+
+    device, slots = _slots(gpus, cpus)
+    changes = _changes(sets, only, scale, limit_data, seeds)
+    failed = run_suite(suite, results, device, slots, changes, Selection(force, retry, refresh is not None))
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def plan(
+    suite: SuitePath,
+    results: Results = DEFAULT_RESULTS,
+    sets: Sets = None,
+    only: Only = None,
+    scale: Scale = 1.0,
+    limit_data: LimitData = None,
+    seeds: Seeds = None,
+    gpus: Gpus = None,
+) -> None:
+    """Print every run of a suite with its id, its state and the expected cost. Trains nothing."""
+    from latentbench.runner import planned
+    from latentbench.show import print_plan
+    from latentbench.store import Store
+
+    device = "cuda" if gpus else "cpu"
+    print_plan(planned(suite, results, device, _changes(sets, only, scale, limit_data, seeds)), Store(results))
+
+
+class Listed(StrEnum):
+    """What `list` can list."""
+
+    families = "families"
+    estimators = "estimators"
+    likelihoods = "likelihoods"
+    networks = "networks"
+    datasets = "datasets"
+    evaluations = "evaluations"
+    runs = "runs"
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Listed | None, typer.Argument(help="What to list; everything that plugins provide, if left out.")] = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """List what plugins provide, and plugins that could not be loaded; or the stored runs."""
+    from latentbench.show import print_parts, print_runs
+
+    if kind is Listed.runs:
+        print_runs(results)
+    else:
+        print_parts(kind.value if kind else None)
+
+
+@app.command()
+def show(run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")], results: Results = DEFAULT_RESULTS) -> None:
+    """Print all that is stored of one run: settings, outcome, metrics, where it comes from."""
+    from latentbench.show import print_run
+
+    print_run(results, run)
+
+
+@app.command()
+def compare(
+    results: Annotated[list[Path] | None, typer.Argument(metavar="[RESULTS]...", help="Results folders (default: results).")] = None,
+    metric: Annotated[str, typer.Option(help="Metric in the cells.")] = "nelbo",
+    rows: Annotated[str, typer.Option(metavar="SETTINGS", help="Settings that name the rows, as in family,estimator.")] = "",
+    columns: Annotated[str, typer.Option(metavar="SETTINGS", help="Settings that name the columns.")] = "",
+    split: Annotated[str, typer.Option(help="Split that the metric was measured on.")] = "validation",
+    index: Annotated[float | None, typer.Option(help="Index of the metric (a threshold, a sample size), where it has one.")] = None,
+    only: Only = None,
+    format_: Annotated[str, typer.Option("--format", help="A format of tabulate (simple, github, latex_booktabs, ...), or csv.")] = "simple",
+    values_of: Annotated[str, typer.Option("--from", help="runs, summaries, or auto: summaries where a folder has some of the metric.")] = "auto",
+) -> None:
+    """Print a leaderboard: mean and 99 % interval over seeds of one metric, best first."""
+    from latentbench.compare import Query, parse_only, render
+    from latentbench.compare import compare as compare_stores
+    from latentbench.registry import load_registry
+
+    if values_of not in ("auto", "runs", "summaries"):
+        raise UserError(f"--from {values_of}: expected runs, summaries or auto")
+    query = Query(metric, _names(rows), _names(columns), split, index, parse_only(only or []), values_of=values_of)
+    print(render(compare_stores(results or [DEFAULT_RESULTS], query, load_registry().better()), format_))
+
+
+def parse_numbers(text: str, flag: str) -> list[int]:
+    """`0-7`, `0,2` or `0,4-6` as numbers, each once.
+
+    Raises:
+        UserError: the text is not of that form.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise UserError(f"{flag} {text}: expected numbers like 0-7 or 0,2")
+        numbers += range(int(first), int(last or first) + 1)
+    if len(set(numbers)) < len(numbers):
+        raise UserError(f"{flag} {text}: a number stands twice")
+    return numbers
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _slots(gpus: str | None, cpus: int | None) -> tuple[str, list[str]]:
+    if gpus is not None and cpus is not None:
+        raise UserError("--gpus and --cpus: choose one of them")
+    if cpus is not None and cpus < 1:
+        raise UserError(f"--cpus {cpus}: expected a number of at least 1")
+    wanted = None if gpus is None else parse_numbers(gpus, "--gpus")
+    from latentbench.engine import cpu_slots, gpu_slots
+
+    return ("cpu", cpu_slots(cpus)) if wanted is None else ("cuda", gpu_slots(wanted))
+
+
+def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None) -> Changes:
+    from latentbench.compare import parse_only
+    from latentbench.plan import Changes
+    from latentbench.suite import parse_value
+
+    if not 0 < scale < float("inf"):
+        raise UserError(f"--scale {scale:g}: expected a number above 0")
+    if limit_data is not None and not 0 < limit_data <= 1:
+        raise UserError(f"--limit-data {limit_data:g}: expected a share, above 0 and at most 1")
+    values: dict[str, Any] = {}
+    for pair in sets or []:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise UserError(f"--set {pair}: expected key=value")
+        values[key] = parse_value(value)
+        if isinstance(values[key], list):
+            raise UserError(f"--set {pair}: expected one value; lists are swept in suite files")
+    return Changes(values, parse_only(only or []), scale, limit_data, parse_numbers(seeds, "--seeds") if seeds is not None else None)

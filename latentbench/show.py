@@ -1,0 +1,140 @@
+"""What the command line prints of plans, parts and runs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from latentbench.compare import column_of
+from latentbench.errors import UserError
+from latentbench.plan import Plan, Planned
+from latentbench.registry import KINDS, load_registry
+from latentbench.store import Store
+
+
+def print_plan(plan: Plan, store: Store) -> None:
+    """Every run with its id and state, combinations that are left out, and totals."""
+    speeds = _speeds(store)
+    body = [
+        (
+            i.run.id,
+            i.run.family,
+            i.run.estimator or "",
+            i.run.dataset,
+            _networks(i),
+            i.run.latent_dim,
+            i.run.seed,
+            _length(i),
+            _seconds(i, speeds),
+            _state(i),
+        )
+        for i in plan.runs
+    ]
+    header = ("run", "family", "estimator", "dataset", "networks", "K", "seed", "length", "expected", "state")
+    print(tabulate(body, header, tablefmt="simple", disable_numparse=True))
+    for item in plan.inapplicable:
+        print(f"left out: {_words(item.settings)}: {item.reason}")
+    for item in plan.blocked:
+        print(f"blocked:  {_words(item.settings)}: {item.reason}")
+    counts = Counter(item.state for item in plan.runs)
+    print(f"\n{len(plan.runs)} distinct runs ({', '.join(f'{n} {state}' for state, n in sorted(counts.items())) or 'none'})", end="")
+    print(f", {len(plan.inapplicable)} combinations left out, {len(plan.blocked)} blocked")
+
+
+def print_parts(kind: str | None) -> None:
+    """What plugins provide, by kind; then the plugins that could not be loaded."""
+    registry = load_registry()
+    for name in [kind] if kind else KINDS:
+        print(f"{name}:" if kind is None else "", end="\n" if kind is None else "")
+        body = []
+        for part in sorted(registry.parts[name].values(), key=lambda p: p.name):
+            options = ", ".join(f"{key}={field.get_default(call_default_factory=True)}" for key, field in part.options_model.model_fields.items())
+            summary = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
+            body.append((part.name, part.version, registry.providers[part], options, _shortened(summary, 90)))
+        print(tabulate(body, ("name", "version", "plugin", "options", "what it is"), tablefmt="simple", disable_numparse=True))
+        print() if kind is None else None
+    for plugin, reason in sorted(registry.broken.items()):
+        print(f"could not be loaded: plugin '{plugin}': {reason}")
+
+
+def print_runs(results: Path) -> None:
+    """Every stored run in a line."""
+    store = Store(results)
+    if not store.exists():
+        raise UserError(f"results folder {results} has no results" + ("" if results.exists() else " (it does not exist)"))
+    frame = store.read(
+        "runs", ["run_id", "status", "family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "beta", "seed", "wall_seconds"]
+    )
+    frame = frame.astype(object).where(frame.notna(), "")
+    print(tabulate(frame.to_records(index=False).tolist(), list(frame.columns), tablefmt="simple", floatfmt=".4g"))
+    print(f"\n{len(frame)} runs in {results}")
+
+
+def print_run(results: Path, prefix: str) -> None:
+    """All that is stored of one run."""
+    store = Store(results)
+    runs = store.read("runs")
+    found = runs[runs["run_id"].str.startswith(prefix)]
+    if len(found) != 1:
+        several = f"{len(found)} runs begin with '{prefix}': {', '.join(found['run_id'].head(5))}" if len(found) else f"no run begins with '{prefix}'"
+        raise UserError(f"{results}: {several}; `latentbench list runs --results {results}` lists all {len(runs)}")
+    row = found.iloc[0].dropna()
+    print(tabulate([(key, _pretty(value)) for key, value in row.items()], tablefmt="plain", disable_numparse=True))
+    metrics = store.read("metrics")
+    mine = metrics[metrics["run_id"] == row["run_id"]].drop(columns=["run_id", "evaluation_id"])
+    mine = mine.astype(object).where(mine.notna(), "")
+    if len(mine):
+        print("\n" + tabulate(mine.to_records(index=False).tolist(), list(mine.columns), tablefmt="simple", floatfmt=".5g"))
+
+
+def _pretty(value: Any) -> str:
+    """A column's value; nested settings as `key: value` pairs."""
+    if isinstance(value, str) and value.startswith("{"):
+        return "\n".join(f"{key}: {inner}" for key, inner in json.loads(value).items()) or "-"
+    return str(value)
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    return " ".join(str(settings[key]) for key in ("family", "estimator", "dataset", "encoder", "decoder", "seed") if settings.get(key) is not None)
+
+
+def _networks(item: Planned) -> str:
+    return "|".join(name for name in (item.run.encoder, item.run.decoder) if name)
+
+
+def _length(item: Planned) -> str:
+    training = item.run.train_settings
+    return f"{training.steps} steps" if training.steps else f"{training.epochs:g} epochs"
+
+
+def _state(item: Planned) -> str:
+    return f"{item.state} ({item.why})" if item.why else item.state
+
+
+def _speeds(store: Store) -> dict[tuple[str, ...], float]:
+    """Median wall seconds of stored runs by family, estimator, data set and networks."""
+    runs = store.read("runs", ["family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "training", "wall_seconds"])
+    runs = runs[runs["wall_seconds"].notna()]
+    names = [name for name in runs.columns if name != "wall_seconds"]
+    medians: dict[tuple[str, ...], float] = {}
+    for key, group in runs.assign(key=list(zip(*(column_of(runs, name) for name in names), strict=True))).groupby("key"):
+        medians[key] = float(group["wall_seconds"].median())
+    return medians
+
+
+def _seconds(item: Planned, speeds: Mapping[tuple[str, ...], float]) -> str:
+    """Expected wall seconds, from stored runs that differ in nothing that costs time; empty where there is none."""
+    run = item.run
+    training = json.dumps(dict(run.training), sort_keys=True)
+    key = (run.family, run.estimator or "", run.dataset, run.encoder or "", run.decoder, str(run.latent_dim), training)
+    return f"{speeds[key]:.1f} s" if key in speeds else ""
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
