@@ -157,8 +157,8 @@ def _add(window: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
 
 def _read(state: TrainingState, schedules: Mapping[str, float]) -> None:
     """Append the means since the last reading to the history."""
-    *values, steps = torch.stack([*(v for k, v in state.window.items() if k != "steps"), state.window["steps"]]).tolist()
-    names = [name for name in state.window if name != "steps"]
+    names = sorted(state.window.keys() - {"steps"})
+    *values, steps = torch.stack([state.window[name] for name in (*names, "steps")]).tolist()
     means = {name: value / steps for name, value in zip(names, values, strict=True)}
     for name, value in means.items():
         if not math.isfinite(value):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 CUTOFF = 0.5
 """Cut-off frequency of the whitening filter, in cycles per pixel."""
@@ -37,16 +36,21 @@ def whiten(tiles: Tensor) -> Tensor:
 
 def normalise_contrast(tiles: Tensor) -> Tensor:
     """Subtract the local mean; divide by the local standard deviation, or the tile's mean of it where that is larger."""
-    axis = torch.linspace(-1, 1, WINDOW, dtype=tiles.dtype)
-    window = torch.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / 0.5)
-    window = (window / window.sum())[None, None]
-
-    def local_mean(x: Tensor) -> Tensor:
-        return conv2d(x[:, None], window, padding=WINDOW // 2)[:, 0]
-
-    centred = tiles - local_mean(tiles)
-    deviation = local_mean(centred.square()).sqrt()
+    along = averaging(tiles.shape[-1]).to(tiles.dtype)
+    centred = tiles - along @ tiles @ along.T
+    deviation = (along @ centred.square() @ along.T).sqrt()
     return centred / torch.maximum(deviation, deviation.mean((1, 2), keepdim=True))
+
+
+def averaging(n: int) -> Tensor:
+    """The matrix [n, n] of a weighted mean along one axis, with exp(-r^2 / .5) on 13 points of [-1, 1], and zeros outside the tile.
+
+    The Gaussian window is a product of one in each direction, so a local mean is a product with this matrix from both sides.
+    """
+    weights = torch.exp(-torch.linspace(-1, 1, WINDOW, dtype=torch.float64).square() / 0.5)
+    offset = torch.arange(n)[None, :] - torch.arange(n)[:, None] + WINDOW // 2
+    inside = (offset >= 0) & (offset < WINDOW)
+    return torch.where(inside, (weights / weights.sum())[offset.clamp(0, WINDOW - 1)], 0.0)
 
 
 def z_score(tiles: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
@@ -61,5 +64,5 @@ def lifetime_sparsity(z: Tensor) -> Tensor:
     z = z.double().abs()
     n = len(z)
     energy = z.square().sum(0)
-    evenness = z.sum(0).square() / (n * energy.clamp(min=energy.new_tensor(1e-300)))
-    return (1 - evenness.where(energy > 0, 0.0)) / (1 - 1 / n) if n > 1 else evenness * float("nan")
+    evenness = (z.sum(0).square() / (n * energy)).where(energy > 0, 1 / n)
+    return (1 - evenness) / (1 - 1 / n) if n > 1 else torch.full_like(energy, math.nan)

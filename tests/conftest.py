@@ -1,0 +1,105 @@
+"""Fixtures: the registry with a third party's plugin beside our own, small runs, and the command line in this process."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent / "third_party"))
+
+from latentbench.registry import load_registry
+from latentbench.resolve import resolve
+
+ROOT = Path(__file__).parent.parent
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def registry():
+    return load_registry()
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LATENTBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("PYTHONPATH", str(Path(__file__).parent / "third_party"))
+    yield
+    patch.undo()
+
+
+SETTINGS = {
+    "family": "poisson",
+    "estimator": "mc",
+    "dataset": "digits",
+    "encoder": "linear",
+    "decoder": "linear",
+    "latent_dim": 6,
+    "seed": 1,
+    "training.steps": 20,
+    "training.batch_size": 50,
+}
+
+
+@pytest.fixture(scope="session")
+def make_run(registry):
+    """A small run; keywords change its settings, `a__b` stands for `a.b`, and None leaves a setting out."""
+
+    def make(**changes):
+        settings = {**SETTINGS, **{key.replace("__", "."): value for key, value in changes.items()}}
+        return resolve({key: value for key, value in settings.items() if value is not None}, registry, "cpu")
+
+    return make
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Call the command line in this process."""
+    from latentbench.__main__ import main
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["latentbench", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return Answer(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def suite_file(tmp_path):
+    """Write a suite file."""
+
+    def write(text, name="suite.yaml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run slow tests too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: give --slow"))

@@ -1,0 +1,80 @@
+"""`mc` and `exact` against each other, and where they apply."""
+
+import pytest
+import torch
+
+from latentbench.model import build_model
+from latentbench.objective import Step
+from latentbench.resolve import InapplicableError, assemble
+from latentbench.streams import stream
+
+FAMILIES = ["gaussian", "laplace", "gaussian+relu", "poisson", "categorical"]
+
+
+def losses(registry, run, draws, temperature=1.0, truth=False):
+    """Mean reconstruction and gradient of the decoder over `draws` copies of one image."""
+    assembly, options = assemble(run, registry)
+    model = build_model(assembly, options, run.seed, "cpu", torch.float64)
+    image = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image"))
+    images = image.expand(draws, -1, -1, -1)
+    step = Step(images, model.encode(images), model.family, model.decoder, model.likelihood, 0.7, temperature, True, stream(1))
+    loss = model.loss(step)
+    loss.surrogate.backward()
+    return loss, model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_monte_carlo_and_exact_agree_at_the_same_parameters(family, make_run, registry):
+    """At T = 1e-3 the relaxation's bias is below the noise; the means agree within five standard errors (fails with probability 6e-7)."""
+    mc, mc_model = losses(registry, make_run(family=family, dtype="float64").run, 20_000, temperature=1e-3)
+    exact, exact_model = losses(registry, make_run(family=family, estimator="exact", dtype="float64").run, 1)
+    assert all(torch.equal(a, b) for a, b in zip(mc_model.parameters(), exact_model.parameters(), strict=True))
+    sampled = mc.reported["reconstruction"]
+    error = float(sampled.std()) / len(sampled) ** 0.5
+    assert abs(float(sampled.mean() - exact.reported["reconstruction"])) < 5 * error + 1e-3
+    assert float(mc.reported["kl"][0]) == pytest.approx(float(exact.reported["kl"]))
+    assert float(mc.surrogate.detach()) == pytest.approx(float(sampled.mean() + 0.7 * mc.reported["kl"].mean()), rel=1e-6)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "laplace", "gaussian+relu"])
+def test_monte_carlo_gradients_average_to_the_exact_ones(family, make_run, registry):
+    """Over 20,000 copies of an image the encoder's gradient is within 5 % of the exact one (measured: below 2 %)."""
+    _, mc = losses(registry, make_run(family=family, dtype="float64").run, 20_000)
+    _, exact = losses(registry, make_run(family=family, estimator="exact", dtype="float64").run, 1)
+    sampled, closed = (torch.cat([p.grad.flatten() for p in model.encoder.parameters()]) for model in (mc, exact))
+    assert float((sampled - closed).norm() / closed.norm()) < 0.05
+
+
+def test_the_diagonal_covariance_is_larger_for_the_categorical_alone(make_run, registry):
+    full, _ = losses(registry, make_run(family="categorical", estimator="exact").run, 1)
+    diagonal, _ = losses(registry, make_run(family="categorical", estimator="exact", estimator_options__covariance="diagonal").run, 1)
+    assert float(diagonal.surrogate) != float(full.surrogate)
+    same = make_run(estimator="exact", estimator_options__covariance="diagonal")
+    assert same.run.id == make_run(estimator="exact").run.id
+    assert "estimator_options.covariance" not in same.read
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"decoder": "test_mlp"}, "it needs a linear decoder, and 'test_mlp' is not"),
+        ({"dataset": "digits_binary"}, "it needs a squared error, and the likelihood 'bernoulli' has none"),
+    ],
+)
+def test_exact_says_where_it_does_not_apply(changes, reason, make_run):
+    with pytest.raises(InapplicableError, match=reason):
+        make_run(estimator="exact", **changes)
+
+
+def test_a_decoder_s_bias_is_part_of_the_exact_loss(make_run, registry):
+    changes = {"decoder_options__bias": True, "family": "gaussian", "dtype": "float64"}
+    run = make_run(estimator="exact", **changes).run
+    assembly, options = assemble(run, registry)
+    model = build_model(assembly, options, run.seed, "cpu", torch.float64)
+    torch.nn.init.constant_(model.decoder.bias, 0.3)
+    images = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image")).expand(20_000, -1, -1, -1)
+    posterior = model.encode(images)
+    step = Step(images[:1], model.encode(images[:1]), model.family, model.decoder, model.likelihood, 1.0, 1.0, True, stream(1))
+    errors = model.likelihood.reconstruction(images, model.decoder(posterior.sample(stream(2)))).detach()
+    stated = float(model.loss(step).reported["reconstruction"])
+    assert abs(float(errors.mean()) - stated) < 5 * float(errors.std()) / len(errors) ** 0.5

@@ -1,0 +1,156 @@
+"""A third party's plugin, as one would write it: it proves that the contracts carry what the core does not have.
+
+A locally competitive algorithm without tricks, REINFORCE with a trained baseline, a non-linear decoder, and a family out of torch.distributions.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.distributions import Gamma, Normal
+
+from latentbench import hookimpl
+from latentbench.codes import PointCode
+from latentbench.estimator import Estimator
+from latentbench.family import IterativeFamily
+from latentbench.network import Network, dictionary_of
+from latentbench.objective import Loss
+from latentbench.part import Options
+from latentbench.torch_family import TorchFamily
+
+
+class LcaOptions(Options):
+    l1_weight: float = 0.1
+    iterations: int = 50
+
+
+class BareLca(IterativeFamily):
+    """Soft-threshold dynamics du/dt = (b - u - (Phi'Phi - 1) a) / tau of Rozell et al. 2008."""
+
+    name = "test_lca"
+    options_model = LcaOptions
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.options = options
+
+    def infer(self, images, dictionary):
+        drive, gram = images @ dictionary, dictionary.T @ dictionary
+        competition = gram - torch.eye(len(gram), dtype=gram.dtype)
+        u = torch.zeros_like(drive)
+        for _ in range(self.options.iterations):
+            a = nn.functional.softshrink(u, self.options.l1_weight)
+            u = u + 0.1 * (drive - u - a @ competition)
+        return nn.functional.softshrink(u, self.options.l1_weight)
+
+    def loss(self, step):
+        z = step.code.mean
+        error = 0.5 * step.likelihood.reconstruction(step.images, step.decoder(z))
+        return Loss(error.mean(), {"squared_error": error.detach(), "penalty": self.options.l1_weight * z.abs().sum(1)})
+
+    def costs(self, images, code, z, decoded, likelihood):
+        error, penalty = 0.5 * likelihood.reconstruction(images, decoded), self.options.l1_weight * z.abs().sum(1)
+        return {"sparse_coding_cost": error + penalty, "squared_error": error, "penalty": penalty}
+
+    def after_step(self, decoder):
+        dictionary, _ = dictionary_of(decoder)
+        with torch.no_grad():
+            dictionary /= dictionary.norm(dim=0)
+
+
+class Reinforce(Estimator):
+    """The score-function estimator of Williams 1992, with a learned baseline."""
+
+    name = "test_reinforce"
+    ignores = frozenset({"training.temperature_*"})
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 1))
+
+    def loss(self, step):
+        z = step.posterior.sample(step.generator)
+        reconstruction = step.likelihood.reconstruction(step.images, step.decoder(z))
+        kl = step.posterior.kl().sum(1)
+        baseline = self.baseline(step.images).squeeze(1)
+        advantage = (reconstruction - baseline).detach()
+        score = advantage * step.posterior.log_prob(z).sum(1)
+        surrogate = reconstruction + score + step.beta * kl + (reconstruction.detach() - baseline).square()
+        return Loss(surrogate.mean(), {"reconstruction": reconstruction.detach(), "kl": kl.detach()})
+
+
+class TwoLayer(Network):
+    """Two layers each way."""
+
+    name = "test_mlp"
+
+    def encoder(self, assembly, features, options):
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 16), nn.SiLU(), nn.Linear(16, features))
+
+    def decoder(self, assembly, options):
+        pixels = math.prod(assembly.image_shape)
+        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.image_shape))
+
+
+class GammaFamily(TorchFamily):
+    """Gamma latents with a Gamma(1, 1) prior, out of torch.distributions."""
+
+    name = "test_gamma"
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.features = 2 * self.latent_dim
+        self.register_buffer("one", torch.ones(self.latent_dim))
+
+    def posterior_distribution(self, features):
+        concentration, rate = (nn.functional.softplus(part) + 0.1 for part in features.chunk(2, dim=1))
+        return Gamma(concentration, rate)
+
+    def prior_distribution(self, batch):
+        one = self.one.expand(batch, -1)
+        return Gamma(one, one)
+
+
+class Diverging(TorchFamily):
+    """A family whose loss is infinite at once."""
+
+    name = "test_diverging"
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.features = self.latent_dim
+        self.register_buffer("one", torch.ones(self.latent_dim))
+
+    def posterior_distribution(self, features):
+        return Normal(features * float("inf"), 1.0, validate_args=False)
+
+    def prior_distribution(self, batch):
+        return Normal(self.one.expand(batch, -1), 1.0)
+
+
+class Crashing(BareLca):
+    """A family that kills its process."""
+
+    name = "test_crashing"
+
+    def infer(self, images, dictionary):
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+        return PointCode(images)
+
+
+@hookimpl
+def register_families():
+    return [BareLca, GammaFamily, Diverging, Crashing]
+
+
+@hookimpl
+def register_estimators():
+    return [Reinforce]
+
+
+@hookimpl
+def register_networks():
+    return [TwoLayer]
