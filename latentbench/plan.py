@@ -109,7 +109,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
                 unplanned[lost.id] = lost
                 continue
             known = runs.get(item.run.id)
-            merged = tuple(dict.fromkeys((*known.evaluations, *evaluations))) if known else evaluations
+            merged = tuple({e.id: e for e in (*(known.evaluations if known else ()), *evaluations)}.values())
             runs[item.run.id] = Planned(item.run, item.assembly, merged)
     blocked = tuple(u for u in unplanned.values() if u.missing_plugin)
     inapplicable = tuple(u for u in unplanned.values() if not u.missing_plugin)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -15,6 +15,7 @@ from latentbench.registry import Registry
 from latentbench.settings import Run, Settings
 from latentbench.suite import NESTED, explain_problem
 
+P = TypeVar("P", bound=Part)
 OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}
 
 
@@ -43,7 +44,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str) -> Res
         MissingPluginError: a name that no loaded plugin provides, while some plugin is broken.
         UserError: a name is unknown, a setting is missing or has a wrong value. The message starts with the setting.
     """
-    family, dataset = registry.family(_name(settings, "family")), registry.dataset(_name(settings, "dataset"))
+    family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
     filled = {**dataset.defaults, **family.defaults, **settings}
     parts = _look_up(filled, family, registry)
     options = _options(filled, parts)
@@ -86,25 +87,29 @@ def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]
     return _assemble(run.latent_dim, parts), _options(flat, parts)
 
 
-def _name(settings: Mapping[str, Any], key: str) -> str:
+def _named(settings: Mapping[str, Any], key: str, get: Callable[[str], type[P]]) -> type[P]:
+    """The part that a setting names; errors begin with the setting."""
     value = settings.get(key)
     if not isinstance(value, str):
         raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {value!r}'}")
-    return value
+    try:
+        return get(value)
+    except UserError as error:
+        raise type(error)(f"{key}: {error}") from error
 
 
 def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) -> dict[str, type[Part]]:
     """The parts by the setting that names them. What the family ignores (an encoder, an estimator) is left out."""
     parts: dict[str, type[Part]] = {
         "family": family,
-        "dataset": registry.dataset(_name(filled, "dataset")),
-        "likelihood": registry.likelihood(_name(filled, "likelihood")),
-        "decoder": registry.network(_name(filled, "decoder")),
+        "dataset": _named(filled, "dataset", registry.dataset),
+        "likelihood": _named(filled, "likelihood", registry.likelihood),
+        "decoder": _named(filled, "decoder", registry.network),
     }
     if not family.names_ignored("encoder"):
-        parts["encoder"] = registry.network(_name(filled, "encoder"))
+        parts["encoder"] = _named(filled, "encoder", registry.network)
     if not family.names_ignored("estimator"):
-        parts["estimator"] = registry.estimator(_name(filled, "estimator"))
+        parts["estimator"] = _named(filled, "estimator", registry.estimator)
     return parts
 
 

@@ -254,7 +254,7 @@ class _Source:
 
     def explain(self, error: ValidationError, model: type[Options]) -> str:
         """The first problem of a validation, with file and line."""
-        problem = error.errors()[0]
+        problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")  # a misspelt key explains a missing one
         return f"{self.where(problem['loc'])}: {explain_problem(problem, model.model_fields)}"
 
 

@@ -150,7 +150,9 @@ def test_a_sparse_coder_trains_its_dictionary_and_keeps_its_columns_at_norm_one(
 
 
 def test_the_gradient_is_clipped_to_the_limit(begin):
-    state, data, run, linear = begin(training__grad_clip=1e-3, training__optimizer="sgd", training__learning_rate=1.0, training__warmup=0.0, training__steps=1)
+    state, data, run, linear = begin(
+        training__grad_clip=1e-3, training__optimizer="sgd", training__learning_rate=1.0, training__warmup=0.0, training__steps=1
+    )
     before = [p.clone() for p in state.model.parameters()]
     finished(state, data, run, linear)
     moved = torch.cat([(p - q).flatten() for p, q in zip(state.model.parameters(), before, strict=True)])

@@ -15,9 +15,7 @@ from latentbench.registry import load_registry
 from latentbench.resolve import assemble
 from latentbench.streams import stream
 
-FAMILIES = sorted(
-    name for name, part in load_registry().parts["families"].items() if issubclass(part, AmortisedFamily) and name != "test_diverging"
-)
+FAMILIES = sorted(name for name, part in load_registry().parts["families"].items() if issubclass(part, AmortisedFamily) and name != "test_diverging")
 SAMPLES = 100_000
 SIGMAS = 5.0
 

@@ -1,0 +1,299 @@
+"""The command line on real, small data: whole suites, flags, and every mistake with exit code 2."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SUITE = """\
+name: small
+seeds: [1, 2]
+evaluations: [elbo, sparsity, active_units]
+defaults: {encoder: linear, decoder: linear, latent_dim: 4, training: {steps: 30, batch_size: 50}}
+sweeps:
+  - {family: [poisson, gaussian], estimator: [mc, exact], dataset: digits}
+leaderboard: {metric: nelbo, rows: [family, estimator]}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The small suite, run once from a real command line: its results folder and what was printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "suite.yaml").write_text(SUITE)
+    ran = subprocess.run(
+        [sys.executable, "-m", "latentbench", "run", "suite.yaml", "--cpus", "2"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return folder, ran.stdout
+
+
+def metrics(folder):
+    frame = pd.read_parquet(folder / "metrics")
+    return frame.sort_values(["run_id", "evaluation_id", "split", "metric", "index"]).reset_index(drop=True)
+
+
+def test_a_suite_ends_with_its_leaderboard(finished):
+    _, out = finished
+    assert "8 runs, 0 not run again, 8 to run" in out
+    assert re.search(r"\[8/8\] .* done", out)
+    table = out[out.index("nelbo on validation") :]
+    assert all(re.search(rf"{family} +{estimator} .* ± ", table) for family in ("poisson", "gaussian") for estimator in ("mc", "exact"))
+    assert "mean ± 99 % Student t interval over seeds (n = 2)" in table
+
+
+def test_every_table_is_there(finished):
+    folder, _ = finished
+    runs = pd.read_parquet(folder / "results" / "runs")
+    assert set(runs["status"]) == {"done"}
+    assert len(runs) == runs["run_id"].nunique() == 8
+    assert (runs["wall_seconds"] > 0).all()
+    assert set(runs["cost"]) == {"nelbo"}
+    assert json.loads(runs["training"][0])["steps"] == 30
+    assert json.loads(runs["versions"][0])["torch"]
+    found = metrics(folder / "results")
+    assert {"nelbo", "reconstruction", "kl", "sse_at_mean", "sse_at_location", "r2"} <= set(found["metric"])
+    assert {"lifetime_sparsity", "lifetime_sparsity_prior", "population_sparsity", "zero_fraction", "active_fraction"} <= set(found["metric"])
+    units = pd.read_parquet(folder / "results" / "units")
+    assert (units.groupby(["run_id", "metric"]).size() == 4).all()
+    history = pd.read_parquet(folder / "results" / "history")
+    assert set(history["run_id"]) == set(runs["run_id"])
+    assert all((folder / "results" / "checkpoints" / f"{run}.safetensors").is_file() for run in runs["run_id"])
+
+
+def test_a_second_run_skips_what_is_done(finished, cli, monkeypatch):
+    folder, _ = finished
+    monkeypatch.chdir(folder)
+    answer = cli("run", "suite.yaml")
+    assert answer.code == 0
+    assert "8 runs, 8 not run again, 0 to run" in answer.out
+    assert "nelbo on validation" in answer.out
+
+
+def test_the_same_run_gives_the_same_numbers_in_any_company(finished, cli, suite_file, tmp_path):
+    """Bit for bit: alone, in another order, one at a time."""
+    folder, _ = finished
+    text = SUITE.replace("[poisson, gaussian], estimator: [mc, exact]", "[laplace, poisson], estimator: mc").replace("[1, 2]", "[2, 1]")
+    assert cli("run", suite_file(text), "--results", tmp_path / "other", "--cpus", "1").code == 0
+    one, other = metrics(folder / "results"), metrics(tmp_path / "other")
+    shared = sorted(set(one["run_id"]) & set(other["run_id"]))
+    assert len(shared) == 2
+    one, other = (frame[frame["run_id"].isin(shared)].reset_index(drop=True) for frame in (one, other))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_force_runs_again_and_gives_the_same(finished, cli, tmp_path, suite_file):
+    text = suite_file(SUITE)
+    words = ("run", text, "--results", tmp_path / "r", "--only", "family=gaussian", "--only", "estimator=mc", "--seeds", "1")
+    cli(*words)
+    before = metrics(tmp_path / "r")
+    assert "1 runs, 1 not run again" in cli(*words).out
+    assert "1 runs, 0 not run again" in cli(*words, "--force").out
+    pd.testing.assert_frame_equal(before, metrics(tmp_path / "r"), check_exact=True)
+
+
+def test_a_new_evaluation_runs_on_the_stored_model(finished, cli, tmp_path, suite_file):
+    words = ("--results", tmp_path / "r", "--only", "family=gaussian", "--only", "estimator=mc", "--seeds", "1")
+    cli("run", suite_file(SUITE.replace("[elbo, sparsity, active_units]", "[elbo]")), *words)
+    (before,) = [Path(p).stat().st_mtime_ns for p in (tmp_path / "r" / "checkpoints").glob("*")]
+    assert "unevaluated (without sparsity, active_units)" in cli("plan", suite_file(SUITE), *words).out
+    assert cli("run", suite_file(SUITE), *words).code == 0
+    (after,) = [Path(p).stat().st_mtime_ns for p in (tmp_path / "r" / "checkpoints").glob("*")]
+    assert before == after
+    folder, _ = finished
+    whole = metrics(folder / "results")
+    mine = metrics(tmp_path / "r")
+    whole = whole[whole["run_id"].isin(mine["run_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, whole, check_exact=True)
+
+
+def test_failures_are_rows_and_the_others_go_on(cli, suite_file, tmp_path):
+    text = SUITE.replace("[poisson, gaussian], estimator: [mc, exact]", "[test_diverging, test_crashing, gaussian], estimator: mc").replace(
+        "[1, 2]", "[1]"
+    )
+    words = ("run", suite_file(text), "--results", tmp_path / "r", "--cpus", "2")
+    answer = cli(*words)
+    assert answer.code == 1
+    runs = pd.read_parquet(tmp_path / "r" / "runs").set_index("family")
+    assert runs["status"].to_dict() == {"test_diverging": "failed", "test_crashing": "failed", "gaussian": "done"}
+    assert runs["failure_kind"].to_dict()["test_diverging"] == "non-finite"
+    assert runs["failure_kind"].to_dict()["test_crashing"] == "killed"
+    assert "SIGKILL" in runs.loc["test_crashing", "failure_message"]
+    assert "2 failed" in answer.out
+    again = cli(*words)
+    assert again.code == 0
+    assert "2 runs failed before and were not tried again; --retry does" in again.out
+    assert "failed (non-finite" in cli("plan", words[1], "--results", tmp_path / "r").out
+    assert "3 runs, 1 not run again, 2 to run" in cli(*words, "--retry").out
+
+
+def test_a_broken_plugin_fails_only_the_runs_that_need_it(tmp_path, suite_file):
+    folder = tmp_path / "plugins"
+    (folder / "latentbench_broken-1.dist-info").mkdir(parents=True)
+    (folder / "latentbench_broken-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: latentbench-broken\nVersion: 1\n")
+    (folder / "latentbench_broken-1.dist-info" / "entry_points.txt").write_text("[latentbench]\nlatentbench_broken = latentbench_broken\n")
+    (folder / "latentbench_broken.py").write_text("import nothing_of_that_name\n")
+    suite = suite_file(
+        SUITE.replace("[poisson, gaussian], estimator: [mc, exact]", "[negative_binomial, gaussian], estimator: mc").replace("[1, 2]", "[1]")
+    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+
+    def call(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "latentbench", *map(str, words)], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+
+    listed = call("list", "families")
+    assert listed.returncode == 0
+    assert "could not be loaded: plugin 'latentbench_broken': ModuleNotFoundError" in listed.stdout
+    ran = call("run", suite)
+    assert ran.returncode == 1
+    runs = pd.read_parquet(tmp_path / "results" / "runs").set_index("family")
+    assert runs["failure_kind"].to_dict()["negative_binomial"] == "missing plugin"
+    assert runs["status"].to_dict()["gaussian"] == "done"
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, suite_file):
+    import signal
+
+    suite = suite_file(SUITE.replace("steps: 30", "steps: 3000"))
+    command = [sys.executable, "-m", "latentbench", "run", str(suite), "--cpus", "1", "--results", str(tmp_path / "r")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "r" / "runs").glob("*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: " in out
+    assert "the same command goes on with the rest" in out
+    assert "Traceback" not in err
+    runs = pd.read_parquet(tmp_path / "r" / "runs")
+    assert set(runs["status"]) == {"done"}
+    assert len(runs) < 8
+
+
+def test_plan_shows_every_run_and_its_state(finished, cli, monkeypatch):
+    folder, _ = finished
+    monkeypatch.chdir(folder)
+    done = cli("plan", "suite.yaml")
+    assert done.code == 0
+    assert "8 distinct runs (8 done)" in done.out
+    assert re.search(r"[0-9a-f]{16} +poisson +mc +digits +linear\|linear +4 +1 +30 steps +[\d.]+ s +done", done.out)
+    assert "8 distinct runs (8 missing)" in cli("plan", "suite.yaml", "--set", "beta=0.5").out
+
+
+def test_a_run_whose_plugin_has_changed_is_stale(finished, cli, monkeypatch):
+    from latentbench import provenance
+
+    folder, _ = finished
+    monkeypatch.chdir(folder)
+    original = provenance._package_hashes
+    monkeypatch.setattr(provenance, "_package_hashes", lambda top: {n: "0" if "sampler" in n else d for n, d in original(top).items()})
+    answer = cli("plan", "suite.yaml")
+    assert "8 distinct runs (4 done, 4 stale)" in answer.out
+    assert "stale (changed since: latentbench_poisson/sampler.py)" in answer.out
+
+
+def test_show_and_list_runs(finished, cli, monkeypatch):
+    folder, _ = finished
+    monkeypatch.chdir(folder)
+    listed = cli("list", "runs")
+    assert "8 runs in results" in listed.out
+    run = re.search(r"[0-9a-f]{16}", listed.out).group()
+    shown = cli("show", run[:10])
+    assert shown.code == 0
+    assert run in shown.out
+    assert "steps: 30" in shown.out
+    assert re.search(r"elbo +validation +nelbo", shown.out)
+    assert cli("show", "zzz").code == 2
+
+
+@pytest.mark.parametrize("kind", ["families", "estimators", "likelihoods", "networks", "datasets", "evaluations"])
+def test_list(kind, cli, registry):
+    answer = cli("list", kind)
+    assert all(re.search(rf"^{re.escape(name)} ", answer.out, re.MULTILINE) for name in registry.parts[kind])
+
+
+def test_limited_and_scaled_runs(cli, suite_file, tmp_path):
+    words = ("run", suite_file(SUITE), "--results", tmp_path / "r", "--scale", "0.1", "--limit-data", "0.1", "--seeds", "3", "--only", "estimator=mc")
+    assert cli(*words).code == 0
+    runs = pd.read_parquet(tmp_path / "r" / "runs")
+    assert (len(runs), set(runs["steps"]), set(runs["limit_data"]), set(runs["seed"])) == (2, {3}, {0.1}, {3})
+    n = metrics(tmp_path / "r")
+    assert set(n[n["metric"] == "nelbo"]["n"]) == {36}
+
+
+MISTAKES = {
+    "missing suite": (["run", "quik.yaml"], "suite file quik.yaml does not exist"),
+    "results in the way": (["run", "{suite}", "--results", "{suite}/x"], "is not writable"),
+    "gpu": (["run", "{suite}", "--gpus", "9"], "--gpus 9: not on this machine"),
+    "gpu range": (["run", "{suite}", "--gpus", "7-0"], "--gpus 7-0: expected numbers like 0-7"),
+    "gpu twice": (["run", "{suite}", "--gpus", "0,0"], "a number stands twice"),
+    "both devices": (["run", "{suite}", "--gpus", "0", "--cpus", "1"], "choose one of them"),
+    "no cpus": (["run", "{suite}", "--cpus", "0"], "--cpus 0"),
+    "set path": (["run", "{suite}", "--set", "training.learning_rat=1"], "did you mean 'training.learning_rate'"),
+    "set form": (["run", "{suite}", "--set", "beta"], "expected key=value"),
+    "set list": (["run", "{suite}", "--set", "beta=[1, 2]"], "expected one value"),
+    "set value": (["run", "{suite}", "--set", "beta=much"], "beta: "),
+    "set unread": (["run", "{suite}", "--only", "family=gaussian", "--set", "training.temperature_stop=0.1"], "no run of the suite reads"),
+    "only key": (["run", "{suite}", "--only", "famly=poisson"], "did you mean 'family'"),
+    "only value": (["run", "{suite}", "--only", "family=laplace"], "the suite has family: gaussian, poisson"),
+    "scale": (["run", "{suite}", "--scale", "0"], "--scale 0"),
+    "limit": (["run", "{suite}", "--limit-data", "2"], "--limit-data 2"),
+    "seeds": (["run", "{suite}", "--seeds", "one"], "--seeds one"),
+    "compare nothing": (["compare", "nowhere"], "nowhere has no results"),
+    "compare from": (["compare", "nowhere", "--from", "all"], "--from all"),
+    "list nothing": (["list", "runs", "--results", "nowhere"], "nowhere has no results"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_message_and_exit_code_2(mistake, cli, suite_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words, message = MISTAKES[mistake]
+    suite = suite_file(SUITE)
+    answer = cli(*[word.replace("{suite}", str(suite)) for word in words])
+    assert answer.code == 2
+    assert message in answer.err
+    assert "Traceback" not in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_read_only_results_folder_is_named(cli, suite_file, tmp_path, monkeypatch):
+    from latentbench import store
+
+    def refuse(path, content):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store, "write_atomically", refuse)  # root may write anywhere, so a folder's mode proves nothing here
+    answer = cli("run", suite_file(SUITE), "--results", tmp_path / "r")
+    assert answer.code == 2
+    assert "is not writable: Permission denied" in answer.err
+
+
+def test_an_unknown_flag_and_command_have_exit_code_2(cli):
+    assert cli("run", "x.yaml", "--nonsense").code == 2
+    assert cli("trian").code == 2
+
+
+def test_help_is_quick():
+    """Under half a second, median of five: torch, pandas and pydantic are imported where they are used."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "latentbench", "--help"], check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    assert sorted(times)[2] < 0.5
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, latentbench.cli; print('torch' in sys.modules or 'pandas' in sys.modules)"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert loaded.stdout.strip() == "False"

@@ -1,0 +1,187 @@
+"""Suite files: what they can say, and every mistake with its file and line."""
+
+import pytest
+
+from latentbench.errors import UserError
+from latentbench.plan import Changes, make_plan
+from latentbench.suite import load_suite
+
+BASE = """\
+name: test
+seeds: [1, 2]
+evaluations: [elbo]
+defaults:
+  encoder: linear
+  decoder: linear
+  latent_dim: 4
+  training: {steps: 10}
+sweeps:
+"""
+
+
+@pytest.fixture
+def runs(suite_file, registry):
+    """The runs that a suite with these sweeps plans."""
+
+    def plan(sweeps, changes=None, base=BASE):
+        return make_plan(load_suite(suite_file(base + sweeps)), registry, "cpu", changes or Changes())
+
+    return plan
+
+
+def described(plan):
+    return [(p.run.family, p.run.estimator, p.run.dataset, p.run.seed) for p in plan.runs]
+
+
+def test_a_sweep_is_a_product(runs):
+    plan = runs("  - {family: [poisson, gaussian], estimator: [mc, exact], dataset: digits}\n")
+    assert len(plan.runs) == len(set(described(plan))) == 8
+    assert plan.runs[0].evaluations[0].name == "elbo"
+
+
+def test_zip_goes_in_step(runs):
+    plan = runs("  - {family: poisson, estimator: mc, zip: {dataset: [digits, photo_patches], training: {batch_size: [50, 70]}}}\n")
+    assert {(p.run.dataset, p.run.training["batch_size"]) for p in plan.runs} == {("digits", 50), ("photo_patches", 70)}
+
+
+def test_exclude_and_overrides(runs):
+    plan = runs(
+        "  - family: [poisson, categorical]\n    estimator: [mc, exact]\n    dataset: digits\n"
+        "    exclude: [{family: poisson, estimator: exact}]\n"
+        "    overrides:\n      - {match: {family: categorical, estimator: [mc]}, set: {training: {temperature_stop: 0.3}}}\n"
+    )
+    assert {d[:2] for d in described(plan)} == {("poisson", "mc"), ("categorical", "mc"), ("categorical", "exact")}
+    stops = {p.run.training.get("temperature_stop") for p in plan.runs if p.run.family == "categorical"}
+    assert stops == {0.3, None}
+
+
+def test_families_bring_their_own_temperatures(runs):
+    plan = runs("  - {family: [poisson, categorical, gaussian], estimator: mc, dataset: digits}\n")
+    assert {p.run.family: p.run.training.get("temperature_stop") for p in plan.runs} == {"poisson": 0.05, "categorical": 0.1, "gaussian": None}
+
+
+def test_a_setting_that_some_runs_do_not_read_never_splits_them(runs):
+    plan = runs("  - {family: [poisson, gaussian], estimator: mc, dataset: digits, training: {temperature_stop: [0.1, 0.2]}}\n")
+    assert len([p for p in plan.runs if p.run.family == "gaussian"]) == 2
+    assert len([p for p in plan.runs if p.run.family == "poisson"]) == 4
+
+
+def test_combinations_that_do_not_apply_are_left_out_with_their_reason(runs):
+    plan = runs("  - {family: poisson, estimator: [mc, exact], dataset: digits, decoder: [linear, test_mlp]}\n")
+    assert len(plan.runs) == 6
+    assert {u.reason for u in plan.inapplicable} == {"estimator 'exact' does not apply: it needs a linear decoder, and 'test_mlp' is not"}
+
+
+def test_iterative_families_need_no_encoder_and_estimator(runs):
+    plan = runs("  - {family: [test_lca, poisson], estimator: [mc, exact], dataset: digits}\n")
+    assert len(plan.runs) == 2 + 4
+    assert plan.runs[0].run.estimator is plan.runs[0].run.encoder is plan.runs[0].run.beta is None
+
+
+def test_suites_include_others_and_share_runs(suite_file, registry):
+    suite_file(BASE + "  - {family: [poisson, gaussian], estimator: mc, dataset: digits}\n", "one.yaml")
+    both = suite_file(
+        "name: both\ninclude: [one.yaml]\nseeds: [1]\nevaluations: [sparsity]\nsweeps:\n"
+        "  - {family: poisson, estimator: mc, dataset: digits, encoder: linear, decoder: linear, latent_dim: 4, training: {steps: 10}}\n"
+    )
+    plan = make_plan(load_suite(both), registry, "cpu")
+    assert len(plan.runs) == 4
+    shared = next(p for p in plan.runs if p.run.family == "poisson" and p.run.seed == 1)
+    assert [e.name for e in shared.evaluations] == ["elbo", "sparsity"]
+
+
+def test_order_and_company_do_not_change_ids(runs):
+    one = {p.run.id for p in runs("  - {family: [poisson, gaussian], estimator: mc, dataset: digits}\n").runs}
+    other = {p.run.id for p in runs("  - {dataset: digits, estimator: [exact, mc], family: [gaussian, laplace, poisson]}\n").runs}
+    assert one < other
+
+
+def test_changes_from_the_command_line(runs):
+    sweeps = "  - {family: [poisson, gaussian], estimator: mc, dataset: digits, training: {steps: 10, warmup: 4 steps}}\n"
+    scaled = runs(sweeps, Changes(scale=0.5, seeds=[7], limit_data=0.1, only={"family": ["poisson"]}, sets={"training.batch_size": 9}))
+    (run,) = [p.run for p in scaled.runs]
+    assert (run.seed, run.limit_data, run.training["steps"], run.training["warmup"]) == (7, 0.1, 5, "2 steps")
+    assert run.training["batch_size"] == 9
+    assert run.id not in {p.run.id for p in runs(sweeps).runs}
+
+
+def test_numbers_like_1e_4_are_numbers(runs):
+    (run, _) = [p.run for p in runs("  - {family: gaussian, estimator: mc, dataset: digits, training: {learning_rate: 1e-4}}\n").runs]
+    assert run.training["learning_rate"] == 1e-4
+
+
+MISTAKES = {
+    "unknown key": ("nam: x\nsweeps: []\n", r"suite.yaml:1: unknown key 'nam' \(did you mean 'name'\?\)"),
+    "missing name": ("sweeps: []\n", "'name' is missing"),
+    "wrong type": ("name: x\nseeds: lots\nsweeps: []\n", r"suite.yaml:2: seeds: .*list.*'lots'"),
+    "no sweeps": ("name: x\n", "the suite has no sweeps"),
+    "not YAML": ("name: x\nsweeps: [\n  - {family: poisson\n", r"suite.yaml:\d+: not valid YAML"),
+    "a list": ("- a\n- b\n", "a suite is a mapping"),
+    "empty file": ("", "a suite is a mapping"),
+    "key twice": ("name: x\nname: y\n", "suite.yaml:2: the key 'name' stands twice"),
+    "unknown setting": (BASE + "  - {famly: poisson}\n", r"suite.yaml:10: unknown setting 'famly' \(did you mean 'family'\?\)"),
+    "unknown training": (
+        BASE + "  - family: poisson\n    training:\n      learning_rat: 1\n",
+        r"suite.yaml:12: unknown setting 'training.learning_rat' \(did you mean 'training.learning_rate'\?\)",
+    ),
+    "unknown family": (
+        BASE + "  - dataset: digits\n    family: [poisson, posson]\n    estimator: mc\n",
+        r"suite.yaml:11: .*unknown family 'posson' \(did you mean 'poisson'\?\)",
+    ),
+    "unknown evaluation": (
+        BASE.replace("[elbo]", "[elbo, elbow]") + "  - {family: poisson, estimator: mc, dataset: digits}\n",
+        r"suite.yaml:3: unknown evaluation 'elbow' \(did you mean 'elbo'\?\)",
+    ),
+    "evaluation option": (
+        BASE.replace("[elbo]", "[{active_units: {treshold: 1}}]") + "  - {family: poisson, estimator: mc, dataset: digits}\n",
+        r"suite.yaml:3: active_units.*treshold.*did you mean 'threshold'",
+    ),
+    "empty sweep": (BASE + "  - {family: [], estimator: mc, dataset: digits}\n", "suite.yaml:10: the sweep is empty: 'family' has no values"),
+    "all excluded": (
+        BASE + "  - {family: poisson, estimator: mc, dataset: digits, exclude: [{family: poisson}]}\n",
+        "suite.yaml:10: the sweep is empty: no run is left",
+    ),
+    "exclude nothing": (
+        BASE + "  - {family: poisson, estimator: mc, dataset: digits, exclude: [{family: gaussian}]}\n",
+        "exclude matches no run of the sweep",
+    ),
+    "unread setting": (
+        BASE + "  - family: gaussian\n    estimator: mc\n    dataset: digits\n    training: {temperature_stop: 0.1}\n",
+        "suite.yaml:13: no run of the sweep reads 'training.temperature_stop'",
+    ),
+    "unknown option": (
+        BASE + "  - {family: categorical, family_options: {group: 2}, estimator: mc, dataset: digits}\n",
+        r"unknown option 'family_options.group' \(did you mean 'groups'\?\)",
+    ),
+    "exact alone": (
+        BASE + "  - {family: poisson, estimator: exact, dataset: digits, decoder: test_mlp}\n",
+        "suite.yaml:10: estimator 'exact' does not apply: it needs a linear decoder, and 'test_mlp' is not; no run of the sweep can use it",
+    ),
+    "no estimator": (BASE + "  - {family: poisson, dataset: digits}\n", "suite.yaml:10: estimator: is missing"),
+    "uneven zip": (
+        BASE + "  - {family: poisson, estimator: mc, zip: {dataset: [digits], latent_dim: [1, 2]}}\n",
+        "zip needs lists of one length, got dataset: 1, latent_dim: 2",
+    ),
+    "bad override": (
+        BASE + "  - {family: poisson, estimator: mc, dataset: digits, overrides: [{match: {family: poisson}}]}\n",
+        "an override has two parts",
+    ),
+    "bad duration": (
+        BASE + "  - {family: poisson, estimator: mc, dataset: digits, training: {warmup: soon}}\n",
+        "suite.yaml:10: training.warmup: a duration is a share of the run",
+    ),
+    "missing include": ("name: x\ninclude: [none.yaml]\n", "none.yaml does not exist"),
+    "includes itself": ("name: x\ninclude: [suite.yaml]\n", "the suite includes itself"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_file_and_line(mistake, suite_file, cli):
+    text, message = MISTAKES[mistake]
+    answer = cli("plan", suite_file(text))
+    assert answer.code == 2
+    with pytest.raises(UserError, match=message):
+        raise UserError(answer.err)
+    assert answer.err.startswith("error: ")
+    assert answer.err.count("\n") == 1
+    assert "Traceback" not in answer.err
