@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -114,8 +116,6 @@ def _store_killed(worker: _Worker, results: Path) -> str:
 
 def _work(job: Job, results: Path, device: str, connection: Connection) -> None:
     """What a run's process does."""
-    import time
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
     last = 0.0
 
@@ -123,9 +123,17 @@ def _work(job: Job, results: Path, device: str, connection: Connection) -> None:
         nonlocal last
         if step == steps or time.monotonic() - last > REPORT_EVERY:
             last = time.monotonic()
-            connection.send(("progress", step, steps))
+            _tell(connection, ("progress", step, steps))
 
-    connection.send(("done", execute(job, load_registry(), Store(results), device, report)))
+    _tell(connection, ("done", execute(job, load_registry(), Store(results), device, report)))
+
+
+def _tell(connection: Connection, message: tuple[Any, ...]) -> None:
+    """Send a message to the engine; where it has gone, nobody waits for this run, and it ends."""
+    try:
+        connection.send(message)
+    except BrokenPipeError:
+        sys.exit(0)
 
 
 def cpu_slots(workers: int | None) -> list[str]:

@@ -143,35 +143,36 @@ def _with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[tup
 
 
 def _resolve_sweep(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> tuple[list[Resolved], list[Unplanned]]:
+    """The runs of a sweep that `--only` selects, and its combinations that cannot be trained. The sweep is checked whole, whatever is selected."""
     resolved: list[Resolved] = []
     unplanned: list[Unplanned] = []
     served: set[tuple[str, Any]] = set()
     refused: dict[tuple[str, Any], str] = {}
+    read: set[str] = set()
     for raw in _seeded(sweep.points, changes.seeds):
         point = _changed(raw, changes)
-        if point is None:
-            continue
+        selected = all(point.get(key) in values for key, values in changes.only.items())
         try:
             item = resolve(point, registry, device)
         except InapplicableError as error:
             refused.setdefault((error.part, point.get(error.part)), str(error))
-            unplanned.append(Unplanned(point, str(error)))
+            unplanned += [Unplanned(point, str(error))] * selected
             continue
         except MissingPluginError as error:
-            unplanned.append(Unplanned(point, str(error), missing_plugin=True))
+            unplanned += [Unplanned(point, str(error), missing_plugin=True)] * selected
+            read |= sweep.explicit  # nobody knows what the missing part would read
             continue
         except UserError as error:
             key = str(error).partition(":")[0]
             raise UserError(f"{sweep.where(key)}: {error}") from error
-        resolved.append(item)
+        resolved += [item] * selected
+        read |= item.read
         served |= {(part, point.get(part)) for part in ("family", "estimator", "likelihood", "encoder", "decoder")}
     for (part, value), reason in refused.items():
         if (part, value) not in served:
             raise UserError(f"{sweep.where(part)}: {reason}; no run of the sweep can use it")
-    read = frozenset().union(*(item.read for item in resolved))
-    if resolved and not any(u.missing_plugin for u in unplanned):
-        for key in sorted(sweep.explicit - read - changes.sets.keys()):
-            raise UserError(f"{sweep.where(key)}: {unread_message(key, registry)}")
+    for key in sorted(sweep.explicit - read - changes.sets.keys()):
+        raise UserError(f"{sweep.where(key)}: {unread_message(key, registry)}")
     return resolved, unplanned
 
 
@@ -183,13 +184,11 @@ def _seeded(points: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None) ->
     return [{**point, "seed": seed} for point in bare.values() for seed in seeds]
 
 
-def _changed(point: Mapping[str, Any], changes: Changes) -> dict[str, Any] | None:
-    """A point as the command line changes it; None where `--only` or `--seeds` leave it out."""
+def _changed(point: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """A point as the command line changes it."""
     changed = {**point, **changes.sets}
     if changes.limit_data is not None:
         changed["limit_data"] = changes.limit_data
-    if any(changed.get(key) not in values for key, values in changes.only.items()):
-        return None
     return _scaled(changed, changes.scale) if changes.scale != 1 else changed
 
 

@@ -297,3 +297,26 @@ def test_help_is_quick():
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert loaded.stdout.strip() == "False"
+
+
+def test_a_third_party_s_parts_run_beside_ours(cli, suite_file, tmp_path):
+    """An iterative family, a score-function estimator with a baseline, a foreign distribution, binary images: one store, costs apart."""
+    text = """\
+name: mixed
+seeds: [1]
+evaluations: [elbo, sparsity, active_units]
+defaults: {decoder: linear, latent_dim: 4, training: {steps: 10, batch_size: 50}}
+sweeps:
+  - {family: test_lca, dataset: digits}
+  - {family: [poisson, test_gamma], estimator: mc, encoder: linear, dataset: [digits, digits_binary, photo_patches_binary]}
+  - {family: poisson, estimator: test_reinforce, encoder: test_mlp, dataset: digits}
+"""
+    answer = cli("run", suite_file(text), "--results", tmp_path / "r")
+    assert answer.code == 0, answer.out
+    runs = pd.read_parquet(tmp_path / "r" / "runs")
+    assert dict(zip(runs["family"], runs["cost"], strict=True)) == {"test_lca": "sparse_coding_cost", "poisson": "nelbo", "test_gamma": "nelbo"}
+    assert set(runs.loc[runs["dataset"].str.endswith("binary"), "likelihood"]) == {"bernoulli"}
+    board = cli("compare", tmp_path / "r", "--rows", "family,estimator", "--columns", "dataset,encoder,likelihood")
+    assert "test_lca" not in board.out
+    assert "test_reinforce" in board.out
+    assert "test_lca" in cli("compare", tmp_path / "r", "--metric", "sparse_coding_cost").out

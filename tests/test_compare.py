@@ -63,7 +63,7 @@ def test_one_seed_has_no_interval():
 @pytest.mark.parametrize("changes", [{"latent_dim": 8}, {"training": '{"epochs": 4}'}])
 def test_settings_that_vary_are_not_averaged_over(store, changes):
     add(store, "other", 1.0, family="poisson", seed=9, **changes)
-    with pytest.raises(UserError, match="cell family=poisson would average over settings that vary: (latent_dim: 4, 8|training.epochs: 3, 4)"):
+    with pytest.raises(UserError, match=r"cell family=poisson would average over settings that vary: (latent_dim: 4, 8|training.epochs: 3, 4)"):
         board(store, rows=("family",))
     name = "latent_dim" if "latent_dim" in changes else "training.epochs"
     assert len(board(store, rows=("family", name)).rows) == 3
@@ -72,14 +72,14 @@ def test_settings_that_vary_are_not_averaged_over(store, changes):
 
 def test_runs_that_differ_in_nothing_but_their_id_are_not_averaged(store):
     add(store, "twin", 1.0, family="poisson", seed=0)
-    with pytest.raises(UserError, match="share seeds and all their settings"):
+    with pytest.raises(UserError, match=r"share seeds and all their settings"):
         board(store, rows=("family",))
 
 
 def test_two_folders_stand_side_by_side(store, tmp_path):
     other = Store(tmp_path / "other")
     add(other, "a", 8.0, family="poisson", seed=0)
-    with pytest.raises(UserError, match="store:"):
+    with pytest.raises(UserError, match=r"store:"):
         compare([store.path, other.path], Query(rows=("family",)), {})
     result = compare([store.path, other.path], Query(rows=("family",), columns=("store",)), {})
     assert len(result.columns) == 2
@@ -121,13 +121,13 @@ def test_an_indexed_metric_needs_its_index(store):
         for i, v in ((200.0, 0.5), (1000.0, 0.6))
     ]
     store.write_rows("metrics", "knn", rows)
-    with pytest.raises(UserError, match="a value for every size; choose one with --index: 200, 1000"):
+    with pytest.raises(UserError, match=r"a value for every size; choose one with --index: 200, 1000"):
         board(store, metric="knn")
     assert board(store, metric="knn", index=1000.0, rows=("family",)).cells[0][0].mean == 0.6
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(UserError, match="nowhere has no results .it does not exist"):
+    with pytest.raises(UserError, match=r"nowhere has no results .it does not exist"):
         compare([tmp_path / "nowhere"], Query(), {})
 
 
@@ -137,7 +137,7 @@ def test_formats(store):
     assert "| family" in render(result, "github")
     frame = pd.read_csv(io.StringIO(render(result, "csv")))
     assert frame["mean"].tolist() == pytest.approx([np.mean(VALUES["gaussian"]), np.mean(VALUES["poisson"])])
-    with pytest.raises(UserError, match="unknown format 'latx' .did you mean 'latex'"):
+    with pytest.raises(UserError, match=r"unknown format 'latx' .did you mean 'latex'"):
         render(result, "latx")
 
 

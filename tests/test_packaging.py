@@ -26,7 +26,9 @@ def test_the_wheel_made_from_the_sdist_finds_every_plugin(root, tmp_path, regist
     where = subprocess.run([python, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, env=environment).stdout.split()
     assert all(Path(path).is_relative_to(site) for path in where)
     assert (site / "latentbench" / "py.typed").is_file()
-    listed = subprocess.run([tmp_path / "venv" / "bin" / "latentbench", "list"], cwd=tmp_path, check=True, capture_output=True, text=True, env=environment)
+    listed = subprocess.run(
+        [tmp_path / "venv" / "bin" / "latentbench", "list"], cwd=tmp_path, check=True, capture_output=True, text=True, env=environment
+    )
     ours = {part.name for part, plugin in registry.providers.items() if plugin != "latentbench_testkit"}
     assert all(f"\n{name} " in listed.stdout for name in ours)
     assert "could not be loaded" not in listed.stdout

@@ -33,12 +33,12 @@ def test_two_plugins_with_one_name_are_both_named():
     def register_families():
         return [Toy]
 
-    with pytest.raises(UserError, match="two plugins register the family 'toy': 'one' and 'two'"):
+    with pytest.raises(UserError, match=r"two plugins register the family 'toy': 'one' and 'two'"):
         build_registry([plugin("one", register_families=register_families), plugin("two", register_families=lambda: [Toy])])
 
 
 def test_a_misspelt_hook_is_an_error_that_names_plugin_and_hook():
-    with pytest.raises(UserError, match="plugin 'latentbench_x': unknown hook 'register_famillies'.*the hooks are register_families"):
+    with pytest.raises(UserError, match=r"plugin 'latentbench_x': unknown hook 'register_famillies'.*the hooks are register_families"):
         build_registry([plugin(register_famillies=lambda: [])])
 
 
@@ -46,7 +46,7 @@ def test_a_hook_with_an_argument_too_many_is_an_error():
     def register_families(registry):
         return []
 
-    with pytest.raises(UserError, match="plugin 'latentbench_x'.*registry"):
+    with pytest.raises(UserError, match=r"plugin 'latentbench_x'.*registry"):
         build_registry([plugin(register_families=register_families)])
 
 
@@ -73,7 +73,7 @@ def test_a_plugin_for_another_interface_is_broken():
 
 
 def test_an_unknown_name_gets_the_nearest_and_broken_plugins_are_mentioned(registry):
-    with pytest.raises(UserError, match="unknown family 'gausian' .did you mean 'gaussian'") as plain:
+    with pytest.raises(UserError, match=r"unknown family 'gausian' .did you mean 'gaussian'") as plain:
         registry.get("families", "gausian")
     assert not isinstance(plain.value, MissingPluginError)
     broken = build_registry([], {"latentbench_y": "ImportError: no y"})

@@ -14,13 +14,13 @@ def test_durations(value):
 
 @pytest.mark.parametrize("value", ["5", "five epochs", "-1 steps", 1.5, -0.1, "e epochs"])
 def test_bad_durations(value):
-    with pytest.raises(ValidationError, match="duration"):
+    with pytest.raises(ValidationError, match=r"duration"):
         Training(steps=1, warmup=value)
 
 
 @pytest.mark.parametrize("lengths", [{}, {"epochs": 1, "steps": 1}])
 def test_a_run_has_one_length(lengths):
-    with pytest.raises(ValidationError, match="either epochs or steps"):
+    with pytest.raises(ValidationError, match=r"either epochs or steps"):
         Training(**lengths)
 
 

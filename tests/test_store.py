@@ -53,7 +53,7 @@ def test_a_newer_schema_is_refused(store):
     pq.write_table(table.replace_schema_metadata({"latentbench_schema": str(SCHEMA_VERSION + 1)}), path)
     with pytest.raises(UserError, match=f"schema version {SCHEMA_VERSION + 1}, this latentbench reads up to {SCHEMA_VERSION}"):
         store.read("metrics")
-    with pytest.raises(UserError, match="schema version"):
+    with pytest.raises(UserError, match=r"schema version"):
         store.check_writable()
 
 
@@ -115,7 +115,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_fragment_or_the_new(store,
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left"):
         write_atomically(tmp_path / "file", b"content")
     assert not list(tmp_path.iterdir())
 
@@ -124,9 +124,9 @@ def test_checkpoints_come_back_and_damaged_ones_are_named(store):
     store.write_checkpoint("r1", {"a": torch.arange(3.0)})
     assert torch.equal(store.read_checkpoint("r1")["a"], torch.arange(3.0))
     store.checkpoint_path("r1").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="checkpoint .* cannot be read"):
+    with pytest.raises(UserError, match=r"checkpoint .* cannot be read"):
         store.read_checkpoint("r1")
-    with pytest.raises(UserError, match="--force"):
+    with pytest.raises(UserError, match=r"--force"):
         store.read_checkpoint("r2")
 
 
@@ -139,5 +139,5 @@ def test_an_empty_store_has_empty_tables(store):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="file/results is not writable"):
+    with pytest.raises(UserError, match=r"file/results is not writable"):
         Store(tmp_path / "file" / "results").check_writable()

@@ -105,6 +105,12 @@ def test_changes_from_the_command_line(runs):
     assert run.id not in {p.run.id for p in runs(sweeps).runs}
 
 
+def test_only_selects_and_does_not_change_what_the_sweep_means(runs):
+    """A setting that only unselected runs read is no mistake."""
+    sweeps = "  - {family: [poisson, gaussian], estimator: mc, dataset: digits, training: {temperature_stop: 0.1}}\n"
+    assert {d[0] for d in described(runs(sweeps, Changes(only={"family": ["gaussian"]})))} == {"gaussian"}
+
+
 def test_numbers_like_1e_4_are_numbers(runs):
     (run, _) = [p.run for p in runs("  - {family: gaussian, estimator: mc, dataset: digits, training: {learning_rate: 1e-4}}\n").runs]
     assert run.training["learning_rate"] == 1e-4

@@ -121,7 +121,7 @@ def test_nothing_draws_from_the_global_state(begin):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(begin):
-    with pytest.raises(NonFiniteError, match="not finite between steps 1 and 50"):
+    with pytest.raises(NonFiniteError, match=r"not finite between steps 1 and 50"):
         finished(*begin(family="test_diverging"))
 
 

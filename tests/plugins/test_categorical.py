@@ -58,6 +58,6 @@ def test_nothing_is_infinite_where_the_uniform_generator_returns_zero(monkeypatc
 
 
 def test_groups_must_divide_the_latent_dimensions(make_run):
-    with pytest.raises(InapplicableError, match="latent_dim 6 cannot be divided into 4 groups"):
+    with pytest.raises(InapplicableError, match=r"latent_dim 6 cannot be divided into 4 groups"):
         make_run(family="categorical", family_options__groups=4)
     assert make_run(family="categorical", family_options__groups=3).run.family_options == {"groups": 3}

@@ -132,7 +132,7 @@ def test_gradients_agree_with_finite_differences_at_common_noise(name, model, fe
 def test_a_relaxed_and_a_hard_sample_share_their_noise(model, features):
     posterior = model.family.posterior(features)
     if not model.family.relaxed:
-        with pytest.raises(TypeError, match="not a relaxation"):
+        with pytest.raises(TypeError, match=r"not a relaxation"):
             posterior.relaxed_and_hard(0.5, stream(11))
         return
     soft, hard = posterior.relaxed_and_hard(1e-3, stream(11))

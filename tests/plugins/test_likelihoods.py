@@ -27,6 +27,6 @@ def test_the_bernoulli_takes_logits():
 
 
 def test_the_bernoulli_needs_binary_images(make_run):
-    with pytest.raises(InapplicableError, match="needs binary images, and those of 'digits' are not"):
+    with pytest.raises(InapplicableError, match=r"needs binary images, and those of 'digits' are not"):
         make_run(likelihood="bernoulli")
     assert make_run(dataset="digits_binary").run.likelihood == "bernoulli"
