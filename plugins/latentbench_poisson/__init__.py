@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import Parameter
 from torch.nn.functional import softplus
@@ -12,7 +13,7 @@ from latentbench.codes import Code, Posterior
 from latentbench.family import AmortisedFamily, Family
 from latentbench.part import Assembly, Options
 from latentbench_poisson.arrivals import ArrivalCap
-from latentbench_poisson.sampler import relaxed_poisson
+from latentbench_poisson.sampler import relaxed_and_hard_poisson, relaxed_poisson
 
 LOG_RESIDUAL_LIMIT = 10.0
 """Soft upper limit of the encoder's log dr, as in the authors' code."""
@@ -52,12 +53,12 @@ class PoissonPosterior(Posterior):
         return self.log_dr
 
     def rsample(self, temperature: float, generator: Generator) -> Tensor:
-        """Relaxed counts by Algorithm 1 with `cap.n_exp` arrivals [B, K]."""
-        return relaxed_poisson(self.rate, temperature, self.cap.n_exp_for(self.rate), generator)[0]
+        """Relaxed counts by Algorithm 1, with n_exp arrivals or with all [B, K]."""
+        return relaxed_poisson(self.rate, temperature, self.cap.n_exp_for(self.rate, temperature), generator)
 
     def relaxed_and_hard(self, temperature: float, generator: Generator) -> tuple[Tensor, Tensor]:
         """Relaxed counts, and how many of the same arrivals fall within the unit of time: both [B, K]."""
-        return relaxed_poisson(self.rate, temperature, self.cap.n_exp_for(self.rate), generator)
+        return relaxed_and_hard_poisson(self.rate, temperature, self.cap.n_exp_for(self.rate, temperature), generator)
 
     def sample(self, generator: Generator) -> Tensor:
         """True counts [B, K], never cut off at n_exp."""
@@ -72,10 +73,19 @@ class PoissonPosterior(Posterior):
         return self.log_r.exp() * (self.log_dr * self.log_dr.exp() - torch.expm1(self.log_dr))
 
 
+class PoissonOptions(Options):
+    """Options of `poisson`."""
+
+    truncate: bool = Field(
+        True, description="Draw n_exp arrivals in training, as published; else all. At T = 1 the cut lowers the mean count by 5 % at rate 3."
+    )
+
+
 class Poisson(AmortisedFamily):
     """Poisson posterior with rates r dr(x), Poisson prior with trained rates r. The encoder's K outputs are ln dr."""
 
     name = "poisson"
+    options_model = PoissonOptions
     relaxed = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.05}
 
@@ -84,7 +94,8 @@ class Poisson(AmortisedFamily):
         self.features = self.latent_dim
         high = -4.0 if assembly.linear_decoder else -2.0
         self.log_r = Parameter(torch.empty(self.latent_dim).uniform_(-6.0, high))
-        self.cap = ArrivalCap()
+        assert isinstance(options, PoissonOptions)
+        self.cap = ArrivalCap(options.truncate)
 
     def posterior(self, features: Tensor) -> PoissonPosterior:
         """Pois(r dr) with ln dr from features [B, K]."""
