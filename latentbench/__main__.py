@@ -7,16 +7,30 @@ from latentbench.errors import UserError
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one message and exit code 2."""
+    import typer
+
     from latentbench.cli import app
 
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has gone: nothing is left to say
         sys.exit(0)
+    except Exception as error:
+        # What typer finds wrong with flags and arguments; the class has moved between its versions, the method has not.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        _refuse(message())
+
+
+def _refuse(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

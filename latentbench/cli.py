@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from latentbench.plan import Changes
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,6 +22,7 @@ app = typer.Typer(
 )
 
 DEFAULT_RESULTS = Path("results")
+MOST_NUMBERS = 10_000
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file (YAML).")]
 Results = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are stored.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every run, as in training.batch_size=100.")]
@@ -41,10 +41,11 @@ class Retry(StrEnum):
 
 
 @app.callback(invoke_without_command=True)
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _main(context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         print(f"latentbench {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -83,11 +84,13 @@ def plan(
     gpus: Gpus = None,
 ) -> None:
     """Print every run of a suite with its id, its state and the expected cost. Trains nothing."""
+    if gpus is not None:
+        parse_numbers(gpus, "--gpus")
     from latentbench.runner import planned
     from latentbench.show import print_plan
     from latentbench.store import Store
 
-    device = "cuda" if gpus else "cpu"
+    device = "cpu" if gpus is None else "cuda"
     print_plan(planned(suite, results, device, _changes(sets, only, scale, limit_data, seeds)), Store(results))
 
 
@@ -133,6 +136,7 @@ def compare(
     columns: Annotated[str, typer.Option(metavar="SETTINGS", help="Settings that name the columns.")] = "",
     split: Annotated[str, typer.Option(help="Split that the metric was measured on.")] = "validation",
     index: Annotated[float | None, typer.Option(help="Index of the metric (a threshold, a sample size), where it has one.")] = None,
+    evaluation: Annotated[str | None, typer.Option(help="Id of the evaluation, where a metric was measured by several.")] = None,
     only: Only = None,
     format_: Annotated[str, typer.Option("--format", help="A format of tabulate (simple, github, latex_booktabs, ...), or csv.")] = "simple",
     values_of: Annotated[str, typer.Option("--from", help="runs, summaries, or auto: summaries where a folder has some of the metric.")] = "auto",
@@ -144,7 +148,8 @@ def compare(
 
     if values_of not in ("auto", "runs", "summaries"):
         raise UserError(f"--from {values_of}: expected runs, summaries or auto")
-    query = Query(metric, _names(rows), _names(columns), split, index, parse_only(only or []), values_of=values_of)
+    chosen = frozenset({evaluation}) if evaluation else None
+    query = Query(metric, _names(rows), _names(columns), split, index, parse_only(only or []), evaluations=chosen, values_of=values_of)
     print(render(compare_stores(results or [DEFAULT_RESULTS], query, load_registry().better()), format_))
 
 
@@ -159,6 +164,8 @@ def parse_numbers(text: str, flag: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
             raise UserError(f"{flag} {text}: expected numbers like 0-7 or 0,2")
+        if int(last or first) - int(first) >= MOST_NUMBERS:
+            raise UserError(f"{flag} {text}: more than {MOST_NUMBERS} numbers")
         numbers += range(int(first), int(last or first) + 1)
     if len(set(numbers)) < len(numbers):
         raise UserError(f"{flag} {text}: a number stands twice")

@@ -68,7 +68,10 @@ class Posterior(Code):
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """ln q(z) of each latent in nats [B, G], for true samples `z` [B, K]. Score-function estimators differentiate it."""
+        """ln q(z) of each latent in nats [B, G], for true samples `z` [B, K]. Score-function estimators differentiate it.
+
+        Several samples an image come in leading dimensions, [S, B, K] -> [S, B, G]; decoders take them flattened into the batch.
+        """
 
     @abstractmethod
     def kl(self) -> Tensor:

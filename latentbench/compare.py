@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from latentbench.store import SETTINGS, Store
 from latentbench.suite import NESTED, parse_value
 
 CONFIDENCE = 0.99
+INSIDE = (*NESTED, "plugins", "dataset_sources")
+"""Columns that hold JSON objects."""
 NAMEABLE = [*(name for name in SETTINGS if name not in NESTED), "source", "store"]
-"""What rows and columns can be named by; also options and training settings, dotted."""
+"""What rows and columns can be named by; also options, training settings, versions of plugins and hashes of data files, dotted."""
 AUTOMATIC = ("family", "estimator", "estimator_options.covariance", "encoder", "decoder", "dataset", "latent_dim", "beta")
 """Settings that name rows by themselves where they vary, when `rows` are not given."""
 
@@ -34,6 +36,7 @@ class Query:
     index: float | None = None
     only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     run_ids: frozenset[str] | None = None
+    evaluations: frozenset[str] | None = None
     values_of: str = "auto"
     """`runs`, `summaries`, or `auto`: a store's summaries of the metric where it has some, else its runs."""
 
@@ -96,7 +99,7 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
         row, column = (tuple(keys[name].iloc[position] for name in names) for names in (rows, query.columns))
         groups.setdefault((row, column), []).append(position)
     cells = {place: _cell(values.iloc[positions], (*rows, *query.columns)) for place, positions in groups.items()}
-    return _arranged(query, rows, cells, better.get(query.metric), _notes(values, query))
+    return _arranged(query, rows, cells, better.get(query.metric), _notes(values, cells.values()))
 
 
 def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
@@ -104,6 +107,8 @@ def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
     outer, _, inner = name.partition(".")
     if not inner:
         return values[name].map(_text)
+    if outer not in values:
+        return pd.Series("", index=values.index)
     return values[outer].map(lambda raw: _text(json.loads(raw).get(inner)) if isinstance(raw, str) else "")
 
 
@@ -115,8 +120,8 @@ def _text(value: Any) -> str:
 
 def _check_name(name: str) -> None:
     outer, _, inner = name.partition(".")
-    if name not in (*NAMEABLE, "seed", "run_id") and not (inner and outer in NESTED):
-        raise UserError(unknown("setting", name, [*NAMEABLE, "seed", *(f"{n}.…" for n in NESTED)]))
+    if name not in (*NAMEABLE, "seed", "run_id") and not (inner and outer in INSIDE):
+        raise UserError(unknown("setting", name, [*NAMEABLE, "seed", *(f"{n}.…" for n in INSIDE)]))
 
 
 def _values(path: Path, query: Query) -> pd.DataFrame:
@@ -131,6 +136,8 @@ def _values(path: Path, query: Query) -> pd.DataFrame:
     if query.run_ids is not None:
         runs = runs[runs["run_id"].isin(query.run_ids)]
     metrics = _selected(store.read("metrics"), query)
+    if query.evaluations is not None:
+        metrics = metrics[metrics["evaluation_id"].isin(query.evaluations)]
     _one_evaluation(metrics, query)
     done = runs[runs["status"] == "done"].merge(metrics, on="run_id", how="inner")
     failed = runs[runs["status"] == "failed"] if len(done) else runs.head(0)  # counted as missing seeds of the table that there is
@@ -139,9 +146,12 @@ def _values(path: Path, query: Query) -> pd.DataFrame:
 
 def _selected(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     chosen = frame[(frame["metric"] == query.metric) & (frame["split"] == query.split)]
-    if query.index is not None:
-        return chosen[chosen["index"] == query.index]
     indices = sorted(set(chosen["index"].dropna()))
+    if query.index is not None:
+        if len(chosen) and query.index not in indices:
+            known = f"its indices are {', '.join(f'{i:g}' for i in indices)}" if indices else "it has none"
+            raise UserError(f"metric '{query.metric}' has no index {query.index:g}; {known}")
+        return chosen[chosen["index"] == query.index]
     if indices:
         name = chosen["index_name"].dropna().iloc[0]
         raise UserError(f"metric '{query.metric}' has a value for every {name}; choose one with --index: {', '.join(f'{i:g}' for i in indices)}")
@@ -149,11 +159,11 @@ def _selected(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
 
 
 def _one_evaluation(metrics: pd.DataFrame, query: Query) -> None:
-    """A metric measured in two ways (another threshold) is two metrics: refuse to mix them within a run."""
+    """A metric measured in two ways (another threshold) is two metrics: refuse to mix them."""
     doubled = metrics[metrics.duplicated("run_id", keep=False)]
     if len(doubled):
         ids = ", ".join(sorted(set(doubled["evaluation_id"])))
-        raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); keep one of them in the store")
+        raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); choose one with --evaluation")
 
 
 def _cell(values: pd.DataFrame, named: Sequence[str]) -> Cell:
@@ -195,8 +205,8 @@ def half_width(values: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
 def _settings_of(values: pd.DataFrame) -> Iterator[str]:
     """Every setting that identifies runs, dotted where nested. Where the same settings come from several stores, the store counts too."""
     yield from NAMEABLE
-    for outer in NESTED:
-        inner = {key for raw in values[outer].dropna() for key in json.loads(raw)}
+    for outer in INSIDE:
+        inner = {key for raw in values.get(outer, pd.Series(dtype=object)).dropna() for key in json.loads(raw)}
         yield from sorted(f"{outer}.{key}" for key in inner)
 
 
@@ -259,15 +269,14 @@ def _printed_decimals(value: float) -> int:
     return len(f"{value:.10f}".rstrip("0").partition(".")[2]) or 1
 
 
-def _notes(values: pd.DataFrame, query: Query) -> list[str]:
+def _notes(values: pd.DataFrame, cells: Iterable[Cell]) -> list[str]:
     finished = values[values["value"].notna()]
     notes = []
     if (finished["kind"] == "summary").any():
         sources = ", ".join(sorted(set(finished.loc[finished["kind"] == "summary", "source"])))
         notes.append(f"values and intervals as published ({sources})")
-    runs = finished[finished["kind"] == "run"]
-    if len(runs):
-        counts = sorted(set(runs.groupby([c for c in runs.columns if c in SETTINGS], dropna=False).size()))
+    counts = sorted({cell.n for cell in cells if cell.n})
+    if counts:
         seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         notes.append(f"mean ± 99 % Student t interval over seeds (n = {seeds})")
     failed = values[values["value"].isna()]
@@ -278,15 +287,18 @@ def _notes(values: pd.DataFrame, query: Query) -> list[str]:
 
 def _nothing(stores: Sequence[Path], query: Query) -> str:
     metrics: set[str] = set()
+    splits: set[str] = set()
     for path in stores:
         for table in ("metrics", "summaries"):
             frame = Store(path).read(table, ["metric", "split"])
             metrics |= set(frame["metric"])
+            splits |= set(frame.loc[frame["metric"] == query.metric, "split"])
     if query.metric not in metrics:
         return unknown("metric", query.metric, metrics)
     if query.only:
-        return f"no result matches --only {' '.join(f'{k}={v}' for k, v in query.only.items())}"
-    return f"no result has the metric '{query.metric}' on the split '{query.split}'"
+        wanted = " ".join(f"{key}={','.join(map(str, values))}" for key, values in query.only.items())
+        return f"no result matches --only {wanted}"
+    return f"no result has the metric '{query.metric}' on the split '{query.split}'; its splits: {', '.join(sorted(splits)) or 'none'}"
 
 
 def render(comparison: Comparison, style: str = "simple") -> str:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from latentbench.errors import UserError
 from latentbench.execute import Job, described, execute, provenance
 from latentbench.registry import load_registry
-from latentbench.store import Store
+from latentbench.store import EVALUATION_FAILED, Store
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a run's progress."""
@@ -103,15 +103,13 @@ def _store_killed(worker: _Worker, results: Path) -> str:
     """The row of a run whose process ended without a word."""
     code = worker.process.exitcode or 0
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    row = {
-        **described(worker.job.run),
-        **provenance("cpu"),
-        "status": "failed",
-        "failure_kind": "killed",
-        "failure_message": f"process ended with {how}",
-    }
-    Store(results).write_rows("runs", worker.job.run.id, [{**row, "sources": None}])
-    return f"killed: process ended with {how}"
+    message = f"process ended with {how}"
+    if worker.job.trained:
+        Store(results).update_run(worker.job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": message})
+    else:
+        row = {**described(worker.job.run), **provenance("cpu"), "status": "failed", "failure_kind": "killed", "failure_message": message}
+        Store(results).write_rows("runs", worker.job.run.id, [row])
+    return f"killed: {message}"
 
 
 def _work(job: Job, results: Path, device: str, connection: Connection) -> None:
@@ -138,7 +136,8 @@ def _tell(connection: Connection, message: tuple[Any, ...]) -> None:
 
 def cpu_slots(workers: int | None) -> list[str]:
     """`workers` CPU slots; by default as many as there are cores that this process may use."""
-    return ["cpu"] * (workers or len(os.sched_getaffinity(0)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ["cpu"] * (workers or cores or 1)
 
 
 def gpu_slots(wanted: Sequence[int]) -> list[str]:

@@ -12,7 +12,8 @@ class Estimator(Part, nn.Module, ABC):
     """Base of all gradient estimators.
 
     An estimator is a module: it may own trained, checkpointed state (the baseline of REINFORCE), draw several samples, and score them with
-    `step.posterior.log_prob` and `step.prior.log_prob`. A run builds one, inside a seeded fork of torch's global state. `inapplicable` says with
+    `step.posterior.log_prob` and `step.prior.log_prob`. A run builds one, inside a seeded fork of torch's global state.
+    Its parameters are optimised with the model's, and do not count for the limit on the gradient's norm. `inapplicable` says with
     a reason where it does not apply.
     """
 

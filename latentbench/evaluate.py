@@ -12,14 +12,20 @@ from latentbench.store import Store
 from latentbench.streams import stream
 
 
-def evaluate(trained: Trained, run_id: str, evaluations: Iterable[EvaluationPlan], registry: Registry, store: Store) -> None:
-    """Measure and store. The model is put into eval mode."""
+def evaluate(trained: Trained, run_id: str, evaluations: Iterable[EvaluationPlan], registry: Registry, store: Store) -> dict[str, Exception]:
+    """Measure and store; return the failures by evaluation, which do not keep the others from running. The model is put into eval mode."""
     trained.model.eval()
+    failures: dict[str, Exception] = {}
     for item in evaluations:
-        part = registry.evaluation(item.name)
-        evaluation = part(part.options_model.model_validate(dict(item.options)))
-        outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
-        _store(outcome, run_id, item, store)
+        try:
+            part = registry.evaluation(item.name)
+            evaluation = part(part.options_model.model_validate(dict(item.options)))
+            outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
+        except Exception as error:  # foreign code may fail in any way; what else was measured is worth keeping
+            failures[item.name] = error
+        else:
+            _store(outcome, run_id, item, store)
+    return failures
 
 
 def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, store: Store) -> None:

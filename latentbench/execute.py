@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,9 +26,10 @@ from latentbench.provenance import environment, git_state, hardware, source_hash
 from latentbench.registry import Registry
 from latentbench.resolve import assemble
 from latentbench.settings import Run
-from latentbench.store import SETTINGS, Store
+from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
 from latentbench.train import NonFiniteError, new_state, plan_steps, train
 
+MISSING_PLUGIN = "missing plugin"
 Report = Callable[[int, int], None]
 """Called now and then with steps done and steps in all."""
 
@@ -43,7 +44,9 @@ class Job:
 
 
 def execute(job: Job, registry: Registry, store: Store, device: str, report: Report = lambda step, steps: None) -> str | None:
-    """Train, evaluate and store a run. Failures of the run are stored as its row, and returned in one line; None means that it is done.
+    """Train, evaluate and store a run. Failures of the run are stored in its row, and returned in one line; None means that it is done.
+
+    A run that was trained stays so when an evaluation fails: its status is `done`, its failure kind `evaluation`, and the others are kept.
 
     Args:
         job: the run and its evaluations.
@@ -53,35 +56,69 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
         report: told of progress.
     """
     torch.set_num_threads(1)  # results of a run are compared bit for bit, and that holds at one thread
-    row = {"started": datetime.now(UTC), **described(job.run), **provenance(device)}
-    start = time.monotonic()
+    start, began = time.monotonic(), datetime.now(UTC)
+    trained: dict[str, Any] = {}
     try:
-        row |= _train_and_evaluate(job, registry, store, device, report)
-        failure = None
+        assembly, options = assemble(job.run, registry)
+        splits = _limited(assembly.dataset().load(cache_folder()), job.run.limit_data)
+        if job.trained:
+            model = load_model(job.run, assembly, options, store, device)
+        else:
+            model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype))
+            trained = _train(job.run, model, splits, store, report)
+        failures = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
     except Exception as error:  # whatever went wrong in a run is a result of that run
-        kind = _kind(error)
-        tail = "".join(traceback.format_exception(error)[-4:])
-        failure = f"{kind}: {tail.strip().splitlines()[-1]}"
-        row |= {"status": "failed", "failure_kind": kind, "failure_message": tail}
-    if not (job.trained and failure is None):
+        row = {**described(job.run), **provenance(device), "started": began, "wall_seconds": time.monotonic() - start, **failure(error)}
+        if job.trained:
+            store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": row["failure_message"]})
+        else:
+            store.write_rows("runs", job.run.id, [row])
+        return _in_a_line(row)
+    row = {
+        "status": "done",
+        "failure_kind": EVALUATION_FAILED if failures else None,
+        "failure_message": "\n".join(f"{name}: {traceback_of(error)}" for name, error in failures.items()) or None,
+        "sources": json.dumps(source_hashes(assembly, [e.name for e in job.evaluations], registry)),
+    }
+    if not job.trained:
+        row |= {**described(job.run), **provenance(device), **trained, "cost": assembly.family.cost, "started": began}
         row |= {"wall_seconds": time.monotonic() - start, "peak_memory_bytes": _peak_memory(device)}
-        store.write_rows("runs", job.run.id, [row])
-    return failure
+    store.update_run(job.run.id, row)
+    return _in_a_line(row) if failures else None
 
 
-def store_blocked(item: Unplanned, store: Store) -> None:
-    """Store the row of a combination whose plugin could not be loaded."""
-    settings = {key: value for key, value in item.settings.items() if key in {*SETTINGS, "seed"}}
-    settings = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in settings.items()}
-    row = {"run_id": item.id, **settings, "status": "failed", "failure_kind": "missing plugin", "failure_message": item.reason}
-    store.write_rows("runs", item.id, [{**row, "started": datetime.now(UTC)}])
+def failure(error: BaseException) -> dict[str, Any]:
+    """The columns of a failed run."""
+    return {"status": "failed", "failure_kind": _kind(error), "failure_message": traceback_of(error)}
+
+
+def traceback_of(error: BaseException) -> str:
+    """The end of an exception's traceback."""
+    return "".join(traceback.format_exception(error)[-4:])
+
+
+def _in_a_line(row: dict[str, Any]) -> str:
+    return f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
+
+
+def store_blocked(items: Sequence[Unplanned], store: Store) -> None:
+    """Store the rows of combinations whose plugin could not be loaded; rows of others that once were so are removed."""
+    states = store.run_states()
+    for run_id, row in states.items():
+        if row["failure_kind"] == MISSING_PLUGIN:
+            store.forget(run_id)
+    for item in items:
+        settings = {key: value for key, value in item.settings.items() if key in {*SETTINGS, "seed"}}
+        settings = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in settings.items()}
+        row = {"run_id": item.id, **settings, "status": "failed", "failure_kind": MISSING_PLUGIN, "failure_message": item.reason}
+        store.write_rows("runs", item.id, [{**row, "started": datetime.now(UTC)}])
 
 
 def described(run: Run) -> dict[str, Any]:
     """The settings columns of a run's row."""
     settings = run.model_dump(mode="json")
-    nested = {key: json.dumps(value, sort_keys=True) for key, value in settings.items() if isinstance(value, dict)}
-    return {"run_id": run.id, **settings, **nested, "dataset_sources": nested["sources"]}
+    settings["dataset_sources"] = settings.pop("sources")  # in the table `sources` are those of the code
+    return {"run_id": run.id, **{key: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for key, value in settings.items()}}
 
 
 def provenance(device: str) -> dict[str, Any]:
@@ -106,28 +143,16 @@ def load_model(run: Run, assembly: Assembly, options: dict[str, Any], store: Sto
     return model
 
 
-def _train_and_evaluate(job: Job, registry: Registry, store: Store, device: str, report: Report) -> dict[str, Any]:
-    run, (assembly, options) = job.run, assemble(job.run, registry)
-    splits = _limited(assembly.dataset().load(cache_folder()), run.limit_data)
-    columns: dict[str, Any] = {"status": "done", "cost": assembly.family.cost, "sources": json.dumps(source_hashes(assembly, registry))}
-    if job.trained:
-        model = load_model(run, assembly, options, store, device)
-    else:
-        model = build_model(assembly, options, run.seed, device, getattr(torch, run.dtype))
-        columns |= _train(run, model, splits, assembly, store, report)
-    evaluate(Trained(model, splits, run.seed), run.id, job.evaluations, registry, store)
-    return columns
-
-
-def _train(run: Run, model: Model, splits: Splits, assembly: Assembly, store: Store, report: Report) -> dict[str, Any]:
+def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report) -> dict[str, Any]:
     training = run.train_settings
     data = splits.train.to(model.device, model.dtype)
     state = new_state(model, training, run.seed)
     _, _, steps = plan_steps(training, len(data.images))
     start = time.monotonic()
-    for now in train(state, data, run, assembly.linear_decoder):
+    for now in train(state, data, run):
         report(now.step, steps)
     seconds = time.monotonic() - start
+    store.forget(run.id)
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -140,12 +165,12 @@ def _limited(splits: Splits, fraction: float) -> Splits:
     return Splits(*(None if split is None else split.limited(fraction) for split in (splits.train, splits.validation, splits.test)))  # type: ignore[arg-type]  # only `test` may be None
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: BaseException) -> str:
     if isinstance(error, NonFiniteError):
         return "non-finite"
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return "out-of-memory"
-    return "missing plugin" if isinstance(error, MissingPluginError) else "error"
+    return MISSING_PLUGIN if isinstance(error, MissingPluginError) else "error"
 
 
 def _peak_memory(device: str) -> int:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from latentbench.codes import Code, PointCode, Posterior
@@ -50,14 +51,17 @@ class Family(Part, nn.Module, ABC):
         """p(z), repeated `batch` times; None for a family without a prior. Called by evaluations that sample the model."""
         return None
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Called by the training loop before the first step of every epoch (counted from 0): schedules, running statistics."""
+    def begin_epoch(self, epoch: int, epochs: float) -> None:
+        """Called by the training loop before the first step of every epoch (counted from 0) of so many: schedules, running statistics.
+
+        Keep what it changes in buffers: a run may go on in the middle of an epoch, and evaluations load the model that was stored.
+        """
 
     def observe(self, code: Code) -> None:
         """Called by the training loop at every step with the batch's codes, before anything is sampled: running statistics."""
 
-    def after_step(self, decoder: nn.Module) -> None:
-        """Called by the training loop after every optimiser step: constraints on the decoder, like unit-norm columns."""
+    def constrain(self, decoder: nn.Module) -> None:
+        """Called before the first step and after every optimiser step: constraints on the decoder, like unit-norm columns."""
 
 
 class AmortisedFamily(Family):
@@ -123,4 +127,5 @@ class IterativeFamily(Family):
     def encode(self, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> PointCode:
         """The inferred codes of `images`."""
         dictionary, bias = dictionary_of(decoder)
-        return PointCode(self.infer((images.flatten(1) - bias).detach(), dictionary.detach()))
+        with torch.no_grad():
+            return PointCode(self.infer(images.flatten(1) - bias, dictionary))

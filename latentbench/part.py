@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Options(BaseModel):
     """Base of every settings model: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Part:
@@ -28,7 +28,8 @@ class Part:
 
     `name` is what suites say. `version` is part of a run's identity: raise it when results change. `options_model` declares the options.
     `ignores` lists settings of a run (dotted, with wildcards: `training.temperature_*`) that this part makes meaningless; the plan drops them
-    before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite says nothing.
+    before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite says nothing; where
+    parts differ the estimator wins, then the family, the networks, the likelihood, the data set.
     """
 
     name: ClassVar[str]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,20 +14,27 @@ from latentbench.part import Assembly
 from latentbench.provenance import changed_sources
 from latentbench.registry import Registry
 from latentbench.resolve import InapplicableError, Resolved, resolve, unread_message
-from latentbench.settings import DURATION, Run, digest
-from latentbench.store import Store
-from latentbench.suite import EvaluationSpec, Leaderboard, Suite, Sweep, check_key, explain_problem
+from latentbench.settings import Run, digest
+from latentbench.store import EVALUATION_FAILED, Store
+from latentbench.suite import NESTED, EvaluationSpec, Leaderboard, Suite, Sweep, check_key, explain_problem
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line changes of a suite's runs. `seeds` None leaves the suite's."""
+    """What the command line changes of a suite's runs. `seeds` None leaves the suite's. `only` selects by the settings of resolved runs."""
 
     sets: Mapping[str, Any] = field(default_factory=dict)
     only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     scale: float = 1.0
     limit_data: float | None = None
     seeds: Sequence[int] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The dotted settings that replace a sweep's own."""
+        limit = {} if self.limit_data is None else {"limit_data": self.limit_data}
+        seeds = {} if self.seeds is None else {"seed": list(self.seeds)}
+        return {**self.sets, **limit, **seeds}
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
     `state` is `done`, `failed`, `missing`, `stale` (a plugin's source has changed since) or `unevaluated` (trained, but an evaluation is missing);
-    `why` says more.
+    `why` says more, `trained` that the stored model serves.
     """
 
     run: Run
@@ -57,6 +64,7 @@ class Planned:
     evaluations: tuple[EvaluationPlan, ...]
     state: str = "missing"
     why: str = ""
+    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,9 +104,11 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
         _checked(key, "--only")
     runs: dict[str, Planned] = {}
     unplanned: dict[str, Unplanned] = {}
+    read_of: dict[Path, set[str]] = {}
     read_sets: set[str] = set()
     for sweep in suite.sweeps:
-        resolved, left_out = _resolve_sweep(sweep, registry, device, changes)
+        resolved, left_out, read = _resolve_sweep(sweep, registry, device, changes)
+        read_of.setdefault(sweep.file, set()).update(read)
         unplanned.update({u.id: u for u in left_out})
         for item in resolved:
             read_sets |= item.read & changes.sets.keys()
@@ -111,10 +121,13 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
             known = runs.get(item.run.id)
             merged = tuple({e.id: e for e in (*(known.evaluations if known else ()), *evaluations)}.values())
             runs[item.run.id] = Planned(item.run, item.assembly, merged)
+    for sweep in suite.sweeps:
+        lengths = {"training.steps", "training.epochs"}  # a sweep may replace one by the other
+        _check_read(sweep, sweep.defaults - read_of[sweep.file] - lengths, registry, changes)
     blocked = tuple(u for u in unplanned.values() if u.missing_plugin)
     inapplicable = tuple(u for u in unplanned.values() if not u.missing_plugin)
     if not runs and not unplanned:
-        raise UserError(f"no run is left of suite '{suite.name}': {_no_match(suite, changes)}")
+        raise UserError(f"no run is left of suite '{suite.name}': {_no_match(suite, registry, device, changes)}")
     for key in changes.sets.keys() - read_sets:
         if runs:
             raise UserError(f"--set {key}: {unread_message(key, registry).replace('of the sweep', 'of the suite')}")
@@ -131,79 +144,70 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
 def _with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[tuple[str, str]], registry: Registry) -> Planned:
     if row is None:
         return item
-    if row["status"] == "failed":
-        return replace(item, state="failed", why=f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}")
-    changed = changed_sources(row["sources"], item.assembly, registry)
-    if changed:
-        return replace(item, state="stale", why=f"changed since: {', '.join(changed)}")
     lacking = [e.name for e in item.evaluations if (item.run.id, e.id) not in evaluated]
+    if row["status"] == "failed" or (row["failure_kind"] == EVALUATION_FAILED and lacking):
+        why = f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
+        return replace(item, state="failed", why=why, trained=row["status"] == "done")
+    changed = changed_sources(row["sources"], item.assembly, [e.name for e in item.evaluations], registry)
+    if changed:
+        only_evaluations = not changed_sources(row["sources"], item.assembly, [], registry)
+        return replace(item, state="stale", why=f"changed since: {', '.join(changed)}", trained=only_evaluations)
     if lacking:
-        return replace(item, state="unevaluated", why=f"without {', '.join(lacking)}")
-    return replace(item, state="done")
+        return replace(item, state="unevaluated", why=f"without {', '.join(lacking)}", trained=True)
+    return replace(item, state="done", trained=True)
 
 
-def _resolve_sweep(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> tuple[list[Resolved], list[Unplanned]]:
-    """The runs of a sweep that `--only` selects, and its combinations that cannot be trained. The sweep is checked whole, whatever is selected."""
+def _resolve_sweep(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> tuple[list[Resolved], list[Unplanned], set[str]]:
+    """The runs of a sweep that `--only` selects, its combinations that cannot be trained, and the settings that any of its runs reads.
+
+    The sweep is checked whole, whatever is selected.
+    """
     resolved: list[Resolved] = []
     unplanned: list[Unplanned] = []
     served: set[tuple[str, Any]] = set()
     refused: dict[tuple[str, Any], str] = {}
     read: set[str] = set()
-    for raw in _seeded(sweep.points, changes.seeds):
-        point = _changed(raw, changes)
-        selected = all(point.get(key) in values for key, values in changes.only.items())
+    for point in sweep.points(changes.settings):
         try:
-            item = resolve(point, registry, device)
+            item = resolve(point, registry, device, changes.scale)
         except InapplicableError as error:
             refused.setdefault((error.part, point.get(error.part)), str(error))
-            unplanned += [Unplanned(point, str(error))] * selected
+            unplanned += [Unplanned(point, str(error))] * _selected(point, changes)
             continue
         except MissingPluginError as error:
-            unplanned += [Unplanned(point, str(error), missing_plugin=True)] * selected
-            read |= sweep.explicit  # nobody knows what the missing part would read
+            unplanned += [Unplanned(point, str(error), missing_plugin=True)] * _selected(point, changes)
+            read |= sweep.explicit | sweep.defaults  # nobody knows what the missing part would read
             continue
         except UserError as error:
             key = str(error).partition(":")[0]
             raise UserError(f"{sweep.where(key)}: {error}") from error
-        resolved += [item] * selected
+        resolved += [item] * _selected({**point, **dotted(item.run)}, changes)
         read |= item.read
         served |= {(part, point.get(part)) for part in ("family", "estimator", "likelihood", "encoder", "decoder")}
     for (part, value), reason in refused.items():
         if (part, value) not in served:
             raise UserError(f"{sweep.where(part)}: {reason}; no run of the sweep can use it")
-    for key in sorted(sweep.explicit - read - changes.sets.keys()):
-        raise UserError(f"{sweep.where(key)}: {unread_message(key, registry)}")
-    return resolved, unplanned
+    _check_read(sweep, sweep.explicit - read, registry, changes)
+    return resolved, unplanned, read
 
 
-def _seeded(points: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None) -> Iterable[Mapping[str, Any]]:
-    """The points, or each once for every one of `seeds` instead of their own."""
-    if seeds is None:
-        return points
-    bare = {repr(sorted((k, repr(v)) for k, v in point.items() if k != "seed")): point for point in points}
-    return [{**point, "seed": seed} for point in bare.values() for seed in seeds]
+def _check_read(sweep: Sweep, unread: Iterable[str], registry: Registry, changes: Changes) -> None:
+    """Refuse settings that nothing reads; where the command line changes settings, those that nothing could read."""
+    for key in sorted(set(unread) - changes.settings.keys()):
+        message = unread_message(key, registry)
+        if not changes.settings or message.startswith("unknown"):
+            raise UserError(f"{sweep.where(key)}: {message}")
 
 
-def _changed(point: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
-    """A point as the command line changes it."""
-    changed = {**point, **changes.sets}
-    if changes.limit_data is not None:
-        changed["limit_data"] = changes.limit_data
-    return _scaled(changed, changes.scale) if changes.scale != 1 else changed
+def _selected(settings: Mapping[str, Any], changes: Changes) -> bool:
+    return all(str(settings.get(key)) in map(str, values) for key, values in changes.only.items())
 
 
-def _scaled(point: Mapping[str, Any], scale: float) -> dict[str, Any]:
-    """Every duration times `scale`; shares of the run scale with it by themselves."""
-    scaled = dict(point)
-    if isinstance(point.get("training.epochs"), (int, float)):
-        scaled["training.epochs"] = point["training.epochs"] * scale
-    if isinstance(point.get("training.steps"), int):
-        scaled["training.steps"] = max(1, math.ceil(point["training.steps"] * scale))
-    for key, value in point.items():
-        match = DURATION.match(value) if key.startswith("training.") and isinstance(value, str) else None
-        if match:
-            scaled[key] = f"{float(match[1]) * scale:g} {match[2]}"
-    return scaled
+def dotted(run: Run) -> dict[str, Any]:
+    """A run's settings with dotted keys."""
+    dumped = run.model_dump(exclude_none=True)
+    nested = {f"{outer}.{inner}": value for outer in NESTED for inner, value in dumped[outer].items()}
+    return {**{key: value for key, value in dumped.items() if key not in NESTED}, **nested}
 
 
 def _evaluations(specs: Iterable[EvaluationSpec], assembly: Assembly, registry: Registry) -> Iterable[EvaluationPlan]:
@@ -226,9 +230,10 @@ def _checked(key: str, flag: str) -> None:
         raise UserError(f"{flag} {key}: {error}") from error
 
 
-def _no_match(suite: Suite, changes: Changes) -> str:
+def _no_match(suite: Suite, registry: Registry, device: str, changes: Changes) -> str:
+    everything = make_plan(suite, registry, device, replace(changes, only={}))
     for key, values in changes.only.items():
-        found = sorted({str(point.get(key)) for sweep in suite.sweeps for point in sweep.points})
+        found = sorted({str(dotted(item.run).get(key)) for item in everything.runs})
         if not set(map(str, values)) & set(found):
             return f"--only {key}={','.join(map(str, values))}, and the suite has {key}: {', '.join(found)}"
     return "no run matches every --only"

@@ -79,7 +79,7 @@ class Progress:
         seconds = time.monotonic() - self.began
         already = [item for item in self.plan.runs if item.state == "failed" and item.run.id not in {job.run.id for job in self.jobs}]
         stale = sum(item.state == "stale" for item in self.plan.runs)
-        self._say(f"{self.ended_runs} runs in {_duration(seconds)}, {len(self.failures)} failed; results in {results}")
+        self._say(f"{self.ended_runs} runs in {_duration(seconds)}, {len(self.failures) + len(self.plan.blocked)} failed; results in {results}")
         for name, failure in self.failures:
             self._say(f"failed: {name}: {failure}")
         if already:

@@ -17,20 +17,24 @@ from latentbench.files import sha256_of
 from latentbench.part import Assembly, Part
 from latentbench.registry import Registry
 
-NUMERIC_CORE = ("codes", "family", "location_scale", "torch_family", "model", "objective", "schedules", "streams", "train")
+NUMERIC_CORE = (
+    *("cache", "codes", "dataset", "estimator", "evaluate", "evaluation", "execute", "family", "likelihood", "location_scale", "model", "network"),
+    *("objective", "part", "resolve", "schedules", "settings", "streams", "torch_family", "train"),
+)
 """Modules of the core that decide a run's numbers."""
 PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic")
 
 
-def source_hashes(assembly: Assembly, registry: Registry) -> dict[str, str]:
-    """`package/file.py` -> sha256 of every source file that takes part in a run: those of its parts' plugins, and the core's numeric modules."""
-    return {name: digest for part in _parts(assembly) for name, digest in _plugin_hashes(part, registry).items()} | _core_hashes()
+def source_hashes(assembly: Assembly, evaluations: Iterable[str], registry: Registry) -> dict[str, str]:
+    """`package/file.py` -> sha256 of every source file that takes part in a run: plugins of its parts and evaluations, and the numeric core."""
+    parts = [*_parts(assembly), *(registry.evaluation(name) for name in evaluations)]
+    return {name: digest for part in parts for name, digest in _plugin_hashes(part, registry).items()} | _core_hashes()
 
 
-def changed_sources(stored: str, assembly: Assembly, registry: Registry) -> list[str]:
-    """The source files that differ from those (as JSON) of a stored run."""
-    before, now = json.loads(stored or "{}"), source_hashes(assembly, registry)
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)) if before else []
+def changed_sources(stored: str | None, assembly: Assembly, evaluations: Iterable[str], registry: Registry) -> list[str]:
+    """The source files that are now other than those (as JSON) of a stored run; files that it did not know take no part in it."""
+    before = json.loads(stored) if isinstance(stored, str) else {}  # a missing text comes back from pandas as NaN
+    return sorted(name for name, digest in source_hashes(assembly, evaluations, registry).items() if before.get(name, digest) != digest)
 
 
 def environment() -> dict[str, str]:
@@ -79,10 +83,23 @@ def _parts(assembly: Assembly) -> Iterable[type[Part]]:
 
 
 def _plugin_hashes(part: type[Part], registry: Registry) -> Mapping[str, str]:
-    """The sources of the plugin that registers the part, and of the classes that it derives from."""
-    modules = {registry.modules[registry.providers[part]].__name__} if part in registry.providers else set()
-    modules |= {base.__module__ for base in part.__mro__ if issubclass(base, Part) and not base.__module__.startswith("latentbench.")}
-    return {name: digest for top in {m.partition(".")[0] for m in modules} for name, digest in _package_hashes(top).items()}
+    """The sources of the package that defines a part, and of the plugins that it imports from."""
+    plugins = {module.__name__.partition(".")[0] for module in registry.modules.values()}
+    packages, found = [part.__module__.partition(".")[0]], {}
+    while packages:
+        package = packages.pop()
+        if package not in found:
+            found[package] = _package_hashes(package)
+            packages += _imported(package) & plugins
+    return {name: digest for hashes in found.values() for name, digest in hashes.items()}
+
+
+def _imported(package: str) -> set[str]:
+    """The top-level packages that a package's modules have taken names from."""
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
+    values = [value for module in modules for value in list(vars(module).values())]
+    origins = [getattr(value, "__module__", None) or getattr(value, "__name__", None) for value in values]
+    return {origin.partition(".")[0] for origin in origins if isinstance(origin, str)}
 
 
 @cache

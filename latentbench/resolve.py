@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from latentbench.dataset import DataSet
 from latentbench.errors import UserError, nearest
+from latentbench.network import Network
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
 from latentbench.settings import Run, Settings
-from latentbench.suite import NESTED, explain_problem
+from latentbench.suite import NESTED, explain_problem, merged
 
 P = TypeVar("P", bound=Part)
 OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}
@@ -36,8 +39,8 @@ class Resolved:
     read: frozenset[str]
 
 
-def resolve(settings: Mapping[str, Any], registry: Registry, device: str) -> Resolved:
-    """The run that dotted `settings` (`training.epochs`) describe.
+def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale: float = 1.0) -> Resolved:
+    """The run that dotted `settings` (`training.epochs`) describe, with every duration times `scale`.
 
     Raises:
         InapplicableError: a part does not apply to this combination.
@@ -45,20 +48,24 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str) -> Res
         UserError: a name is unknown, a setting is missing or has a wrong value. The message starts with the setting.
     """
     family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
-    filled = {**dataset.defaults, **family.defaults, **settings}
-    parts = _look_up(filled, family, registry)
+    parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
+    filled: Mapping[str, Any] = {}
+    for name in ("dataset", "likelihood", "decoder", "encoder", "family", "estimator"):
+        filled = merged(filled, parts[name].defaults) if name in parts else filled
+    filled = merged(filled, settings)
     options = _options(filled, parts)
     values = _validated(filled, options)
     assembly = _assemble(values.latent_dim, parts)
-    ignored = frozenset().union(*(part.ignored(assembly) for part in parts.values()))
-    unread = {key for key in _keys(values) if any(fnmatchcase(key, pattern) for pattern in ignored)}
+    _check_applicable(parts, assembly, options)
+    patterns = frozenset().union(*(part.ignored(assembly) for part in parts.values()))
     if values.training.schedule == "constant":
-        unread |= {"training.restarts", "training.learning_rate_min"}
-    for setting, part in parts.items():
-        reason = part.inapplicable(assembly, options.get(setting, Options()))
-        if reason:
-            raise InapplicableError(setting, f"{setting} '{part.name}' does not apply: {reason}")
-    kept = _without(values.model_dump(), unread)
+        patterns |= {"training.restarts", "training.learning_rate_min"}
+    training = values.training.scaled(scale)
+    if training.beta_hold is None:
+        training = training.model_copy(update={"beta_hold": 0.0 if assembly.linear_decoder else 0.01})  # the authors' choice
+    values = values.model_copy(update={"training": training})
+    kept = _without(values.model_dump(), {key for key in _keys(values) if _ignored(key, patterns)})
+    _check_temperatures(kept["training"], family, patterns)
     run = Run(
         **{
             **kept,
@@ -69,10 +76,34 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str) -> Res
         },
         device=cast("Any", device),
         plugins={f"{setting}:{part.name}": part.version for setting, part in parts.items()},
-        sources=dict(dataset().sources()),
+        sources=_sources(dataset),
     )
-    known = {key for key in filled if _known(key, options)}
-    return Resolved(run, assembly, frozenset(key for key in settings if key in known and not any(fnmatchcase(key, p) for p in ignored)))
+    return Resolved(run, assembly, frozenset(key for key in settings if _known(key, options) and not _ignored(key, patterns)))
+
+
+@cache
+def _sources(dataset: type[DataSet]) -> dict[str, str]:
+    return dict(dataset().sources())
+
+
+def _ignored(key: str, patterns: frozenset[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _check_applicable(parts: Mapping[str, type[Part]], assembly: Assembly, options: Mapping[str, Options]) -> None:
+    for setting in ("encoder", "decoder"):
+        if setting in parts and getattr(parts[setting], setting) is getattr(Network, setting):
+            raise InapplicableError(setting, f"{setting} '{parts[setting].name}' does not apply: the network has no {setting}")
+    for setting, part in parts.items():
+        reason = part.inapplicable(assembly, options.get(setting, Options()))
+        if reason:
+            raise InapplicableError(setting, f"{setting} '{part.name}' does not apply: {reason}")
+
+
+def _check_temperatures(training: Mapping[str, Any], family: type[Part], patterns: frozenset[str]) -> None:
+    for key in ("temperature_start", "temperature_stop"):
+        if key not in training and not _ignored(f"training.{key}", patterns):
+            raise UserError(f"training.{key}: is missing: family '{family.name}' samples at a temperature")
 
 
 def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latentbench.compare import Query, compare, render
 from latentbench.engine import run_jobs
+from latentbench.errors import UserError
 from latentbench.execute import Job, store_blocked
 from latentbench.plan import Changes, Plan, Planned, make_plan, with_states
 from latentbench.progress import Progress
@@ -26,10 +27,10 @@ class Selection:
 
     def job(self, item: Planned) -> Job | None:
         """What to do about a planned run."""
-        lacking = tuple(item.evaluations)
-        if self.force or item.state == "missing" or (item.state == "failed" and self.retry) or (item.state == "stale" and self.refresh):
-            return Job(item.run, lacking)
-        return Job(item.run, lacking, trained=True) if item.state == "unevaluated" else None
+        if self.force:
+            return Job(item.run, item.evaluations)
+        wanted = {"missing": True, "unevaluated": True, "failed": self.retry, "stale": self.refresh, "done": False}[item.state]
+        return Job(item.run, item.evaluations, item.trained) if wanted else None
 
 
 def planned(suite: Path, results: Path, device: str, changes: Changes) -> Plan:
@@ -52,8 +53,7 @@ def run_suite(suite: Path, results: Path, device: str, slots: Sequence[str], cha
     plan = planned(suite, results, device, changes)
     store.check_writable()
     jobs = [job for item in plan.runs if (job := selection.job(item))]
-    for item in plan.blocked:
-        store_blocked(item, store)
+    store_blocked(plan.blocked, store)
     with Progress(plan, jobs, len(slots)) as progress:
         failed = run_jobs(jobs, results, slots, progress)
     progress.summary(results)
@@ -62,6 +62,7 @@ def run_suite(suite: Path, results: Path, device: str, slots: Sequence[str], cha
 
 
 def _print_leaderboard(plan: Plan, results: Path) -> None:
+    """The suite's table over its own runs and evaluations. That it cannot be made is no failure of the runs."""
     if plan.leaderboard is None:
         return
     states = Store(results).run_states()
@@ -69,5 +70,9 @@ def _print_leaderboard(plan: Plan, results: Path) -> None:
     if not any(states.get(run_id, {}).get("status") == "done" for run_id in ids):
         return
     board = plan.leaderboard
-    query = Query(board.metric, tuple(board.rows), tuple(board.columns), run_ids=ids, values_of="runs")
-    print("\n" + render(compare([results], query, load_registry().better())))
+    evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
+    query = Query(board.metric, tuple(board.rows), tuple(board.columns), run_ids=ids, evaluations=evaluations, values_of="runs")
+    try:
+        print("\n" + render(compare([results], query, load_registry().better())))
+    except UserError as error:
+        print(f"\nno leaderboard: {error}")

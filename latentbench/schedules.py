@@ -22,7 +22,6 @@ class Schedules:
     beta: float
     steps: int
     steps_per_epoch: int
-    linear_decoder: bool
 
     def duration(self, value: float | str) -> int:
         """A duration in steps, rounded up."""
@@ -50,9 +49,10 @@ class Schedules:
 
     def kl_weight(self, step: int) -> float:
         """beta_min for a while (not with a linear decoder), then linear up to beta with both ends included, then beta."""
-        hold = self.training.beta_hold
-        start = self.duration(hold if hold is not None else 0.0 if self.linear_decoder else 0.01)
-        ramp = self.duration(self.training.beta_anneal)
+        hold, anneal = self.training.beta_hold or 0.0, self.training.beta_anneal
+        start = self.duration(hold)
+        # Where both are shares, the authors round their sum.
+        ramp = self.duration(anneal) if isinstance(hold, str) or isinstance(anneal, str) else self.duration(hold + anneal) - start
         if step < start:
             return self.training.beta_min
         if step >= start + ramp:

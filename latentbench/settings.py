@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +17,7 @@ DURATION = re.compile(r"^\s*([0-9.eE+-]+)\s*(epochs?|steps?)\s*$")
 
 
 def _check_duration(value: float | str) -> float | str:
-    """A share of the run in [0, 1], or `N epochs`, or `N steps`."""
+    """A share of the run in [0, 1], or `N epochs`, or `N steps`, in one way of writing."""
     if isinstance(value, str):
         match = DURATION.match(value)
         try:
@@ -25,9 +26,10 @@ def _check_duration(value: float | str) -> float | str:
             amount = -1.0
         if not 0 <= amount < float("inf"):
             raise ValueError("a duration is a share of the run (0.5), or a text like '5 epochs' or '200 steps'")
-    elif not 0 <= value <= 1:
+        return f"{amount:g} {match[2].rstrip('s')}s" if match else value
+    if not 0 <= value <= 1:
         raise ValueError("a duration given as a number is a share of the run, so between 0 and 1; write '5 epochs' or '200 steps' for others")
-    return value
+    return float(value)
 
 
 Duration = Annotated[float | str, AfterValidator(_check_duration)]
@@ -55,6 +57,17 @@ class Training(Options):
     temperature_portion: Duration = Field(0.5, description="For how long it falls.")
     grad_clip: float | None = Field(None, gt=0, description="Largest norm of the whole gradient; three times that during the warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient.")
+
+    def scaled(self, factor: float) -> Training:
+        """The same with every duration times `factor`; shares of the run scale with it by themselves."""
+        changes: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, str) and (match := DURATION.match(value)):
+                changes[name] = f"{float(match[1]) * factor:g} {match[2]}"
+        changes["epochs"] = None if self.epochs is None else self.epochs * factor
+        changes["steps"] = None if self.steps is None else max(1, math.ceil(self.steps * factor))
+        return self.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -109,7 +122,7 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 
 class Settings(Options):
-    """What a suite may say of a run; a list of values sweeps them. Families, data sets and protocols fill what is left out."""
+    """What a suite may say of a run; a list of values sweeps them. Defaults of the parts fill what is left out."""
 
     family: str = Field(description="Latent family.")
     family_options: dict[str, Any] = Field(default_factory=dict, description="Options of the family.")
@@ -121,9 +134,9 @@ class Settings(Options):
     encoder_options: dict[str, Any] = Field(default_factory=dict, description="Options of the encoder.")
     decoder: str = Field(description="Network of the decoder.")
     decoder_options: dict[str, Any] = Field(default_factory=dict, description="Options of the decoder.")
-    latent_dim: int = Field(512, gt=0, description="Latent dimensions K.")
+    latent_dim: int = Field(512, gt=0, lt=2**31, description="Latent dimensions K.")
     beta: float = Field(1.0, ge=0, description="KL weight.")
-    seed: int = Field(ge=0, description="Seed of every random stream.")
+    seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
     dtype: Literal["float32", "float64"] = Field("float32", description="Precision.")
     limit_data: float = Field(1.0, gt=0, le=1, description="Share of every split that is used.")
     training: Training = Field(description="How the model is trained.")

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tabulate import tabulate
@@ -122,10 +123,10 @@ def _speeds(store: Store) -> dict[tuple[str, ...], float]:
     runs = store.read("runs", ["family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "training", "wall_seconds"])
     runs = runs[runs["wall_seconds"].notna()]
     names = [name for name in runs.columns if name != "wall_seconds"]
-    medians: dict[tuple[str, ...], float] = {}
-    for key, group in runs.assign(key=list(zip(*(column_of(runs, name) for name in names), strict=True))).groupby("key"):
-        medians[key] = float(group["wall_seconds"].median())
-    return medians
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for *key, spent in zip(*(column_of(runs, name) for name in names), runs["wall_seconds"], strict=True):
+        seconds.setdefault(tuple(key), []).append(spent)
+    return {key: median(values) for key, values in seconds.items()}
 
 
 def _seconds(item: Planned, speeds: Mapping[tuple[str, ...], float]) -> str:

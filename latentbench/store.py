@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA_VERSION = 1
+EVALUATION_FAILED = "evaluation"
+"""The failure kind of a run that was trained, while one of its evaluations failed; its status is `done`."""
 METADATA_KEY = b"latentbench_schema"
 
 _TEXT, _FLOAT, _INT, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
@@ -102,6 +104,23 @@ class Store:
         pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=_schema(table)), buffer, compression="zstd")
         write_atomically(self.path / table / f"{name}.parquet", buffer.getvalue())
 
+    def update_run(self, run_id: str, changes: Mapping[str, Any]) -> None:
+        """Change columns of a run's row."""
+        rows = self._row(run_id)
+        self.write_rows("runs", run_id, [{**rows, **changes, "run_id": run_id}])
+
+    def _row(self, run_id: str) -> dict[str, Any]:
+        path = self.path / "runs" / f"{run_id}.parquet"
+        rows = _read_fragment(path, list(TABLES["runs"])).to_pylist() if path.exists() else []
+        return dict(rows[0]) if rows else {}
+
+    def forget(self, run_id: str) -> None:
+        """Remove what is stored of a run, its row first: what follows is about another model."""
+        for path in [self.path / "runs" / f"{run_id}.parquet", *(p for t in TABLES for p in (self.path / t).glob(f"{run_id}[-.]*"))]:
+            path.unlink(missing_ok=True)
+        for path in (self.path / "arrays" / run_id).glob("*"):
+            path.unlink(missing_ok=True)
+
     def write_arrays(self, run_id: str, evaluation_id: str, arrays: Mapping[str, Tensor]) -> None:
         """Write the arrays that an evaluation made for figures."""
         self._write_tensors(self.path / "arrays" / run_id / f"{evaluation_id}.safetensors", arrays)
@@ -132,7 +151,7 @@ class Store:
     def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         from safetensors.torch import save
 
-        write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+        write_atomically(path, save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
 
     def _fragments(self, table: str) -> list[Path]:
         return sorted(p for p in (self.path / table).glob("*.parquet") if not p.name.startswith("."))

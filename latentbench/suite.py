@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -16,6 +16,10 @@ from latentbench.errors import UserError, nearest
 from latentbench.part import Options
 from latentbench.settings import Settings, Training
 
+Place = tuple[str | int, ...]
+"""Where something stands in a YAML file: the keys and indices on the way to it."""
+Dotted = Mapping[str, Any]
+"""Settings with dotted keys, like `training.epochs`."""
 NESTED = ("family_options", "estimator_options", "encoder_options", "decoder_options", "training")
 """Settings that hold settings; in dotted keys like `training.epochs` they come before the dot."""
 
@@ -34,7 +38,9 @@ class SuiteFile(Options):
     name: str = Field(description="Name of the suite.")
     description: str = Field("", description="What it is for.")
     include: list[str] = Field(default_factory=list, description="Other suite files, relative to this one, whose runs are part of this suite.")
-    seeds: list[int] = Field(default_factory=lambda: [1, 2, 3, 4, 5], min_length=1, description="Seeds of every run.")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(
+        default_factory=lambda: [1, 2, 3, 4, 5], min_length=1, description="Seeds of every run."
+    )
     evaluations: list[str | dict[str, dict[str, Any]]] = Field(default_factory=list, description="What is measured: names, or `name: {options}`.")
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
@@ -52,16 +58,53 @@ class EvaluationSpec:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep of a suite: its points are dotted settings, one dict a run, seeds included."""
+    """One sweep of a suite, not yet expanded. `axes` hold a value or a list of values for every dotted setting, the suite's defaults included.
 
-    points: tuple[dict[str, Any], ...]
+    `explicit` are the settings that the sweep itself names, `defaults` those of its suite; `lines` says where each stands.
+    """
+
+    axes: Dotted
+    zipped: Dotted
+    excluded: tuple[tuple[Dotted, str], ...]
+    overrides: tuple[tuple[Dotted, Dotted, str], ...]
     explicit: frozenset[str]
+    defaults: frozenset[str]
     evaluations: tuple[EvaluationSpec, ...]
     lines: Mapping[str, str]
+    file: Path
 
     def where(self, key: str = "") -> str:
         """`file:line` of a setting of this sweep, or of the sweep."""
         return self.lines.get(key) or self.lines[""]
+
+    def points(self, changes: Dotted) -> list[dict[str, Any]]:
+        """The settings of every run. `changes` (dotted; lists sweep) replace the sweep's own before anything is excluded, and overrides too.
+
+        Raises:
+            UserError: a list is empty, no run is left, or a rule matches no run (unless there are changes, which may leave it without one).
+        """
+        points = [{**point, **extra} for point in _product(merged(self.axes, changes), self) for extra in _together(self.zipped)]
+        points = [merged(point, {key: value for key, value in changes.items() if key in self.zipped}) for point in points]
+        for rule, where in self.excluded:
+            kept = [point for point in points if not _matches(point, rule)]
+            if len(kept) == len(points) and not changes:
+                raise UserError(f"{where}: exclude matches no run of the sweep")
+            points = kept
+        for match, settings, where in self.overrides:
+            if not changes and not any(_matches(point, match) for point in points):
+                raise UserError(f"{where}: the override matches no run of the sweep")
+            fixed = {key: value for key, value in settings.items() if key not in changes}
+            points = [merged(point, fixed) if _matches(point, match) else point for point in points]
+        if not points and not changes:
+            raise UserError(f"{self.where()}: the sweep is empty: no run is left")
+        return points
+
+
+def merged(lower: Dotted, upper: Dotted) -> dict[str, Any]:
+    """Settings where `upper` wins; a length in steps replaces one in epochs, and the other way round."""
+    lengths = {"training.steps", "training.epochs"}
+    replaced = lengths - upper.keys() if lengths & upper.keys() else set()
+    return {**{key: value for key, value in lower.items() if key not in replaced}, **upper}
 
 
 @dataclass(frozen=True)
@@ -91,15 +134,18 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
     here = path.resolve()
     if here in parents:
         raise UserError(f"{source.where(('include',))}: the suite includes itself")
-    included = [_load(path.parent / name, (*parents, here)) for name in suite.include]
+    included = []
+    for index, name in enumerate(suite.include):
+        if not (path.parent / name).is_file():
+            raise UserError(f"{source.where(('include', index))}: suite file {path.parent / name} does not exist")
+        included.append(_load(path.parent / name, (*parents, here)))
     if not suite.sweeps and not included:
         raise UserError(f"{path}: the suite has no sweeps")
+    for index, name in enumerate([*suite.leaderboard.rows, *suite.leaderboard.columns] if suite.leaderboard else ()):
+        where = ("leaderboard", "rows", index) if index < len(suite.leaderboard.rows) else ("leaderboard", "columns")  # type: ignore[union-attr]  # set
+        _check_at(source, where, name)
     evaluations = tuple(_evaluations(suite, source))
-    defaults = _dotted(suite.defaults, source, ("defaults",))
-    own = [_sweep(index, raw, suite, defaults, evaluations, source) for index, raw in enumerate(suite.sweeps)]
-    used = frozenset().union(*(set(point) for sweep in own for point in sweep.points))
-    for key in defaults.keys() - used:
-        raise UserError(f"{source.where(('defaults', *key.split('.')))}: no sweep has a run for the default '{key}'")
+    own = [_sweep(index, raw, suite, evaluations, source) for index, raw in enumerate(suite.sweeps)]
     return Suite(suite.name, (*(s for child in included for s in child.sweeps), *own), suite.leaderboard)
 
 
@@ -113,58 +159,65 @@ def _evaluations(suite: SuiteFile, source: _Source) -> Iterator[EvaluationSpec]:
             yield EvaluationSpec(name, options, where)
 
 
-def _sweep(
-    index: int, raw: dict[str, Any], suite: SuiteFile, defaults: dict[str, Any], evaluations: tuple[EvaluationSpec, ...], source: _Source
-) -> Sweep:
+def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple[EvaluationSpec, ...], source: _Source) -> Sweep:
     at = ("sweeps", index)
-    raw = dict(raw)
-    zipped, excluded, overridden = raw.pop("zip", {}), raw.pop("exclude", []), raw.pop("overrides", [])
-    own = _dotted(raw, source, at)
-    axes = {"seed": list(suite.seeds), **defaults, **own}
-    points = list(_product(axes, source, at))
-    if zipped:
-        points = _zip(points, zipped, source, (*at, "zip"))
-    explicit = set(own) | set(_dotted(zipped, source, (*at, "zip")))
-    for number, rule in enumerate(_rules(excluded, source, (*at, "exclude"))):
-        matched = [point for point in points if _matches(point, _dotted(rule, source, (*at, "exclude", number)))]
-        if not matched:
-            raise UserError(f"{source.where((*at, 'exclude', number))}: exclude matches no run of the sweep")
-        points = [point for point in points if point not in matched]
-    for number, rule in enumerate(_rules(overridden, source, (*at, "overrides"))):
-        here = (*at, "overrides", number)
-        if set(rule) != {"match", "set"} or not all(isinstance(rule[key], dict) for key in rule):
-            raise UserError(f"{source.where(here)}: an override has two parts, `match: {{...}}` and `set: {{...}}`")
-        match, changes = _dotted(rule["match"], source, (*here, "match")), _dotted(rule["set"], source, (*here, "set"))
-        if not any(_matches(point, match) for point in points):
-            raise UserError(f"{source.where(here)}: the override matches no run of the sweep")
-        points = [{**point, **changes} if _matches(point, match) else point for point in points]
-        explicit |= set(changes)
-    if not points:
-        raise UserError(f"{source.where(at)}: the sweep is empty: no run is left")
-    lines = {key: source.where((*at, *key.split("."))) for key in explicit}
-    return Sweep(tuple(points), frozenset(explicit), evaluations, {**lines, "": source.where(at)})
+    own = {key: value for key, value in raw.items() if key not in ("zip", "exclude", "overrides")}
+    axes, defaults = _dotted(own, source, at), _dotted(suite.defaults, source, ("defaults",))
+    zipped = _dotted(raw.get("zip", {}), source, (*at, "zip"))
+    _check_zip(zipped, axes, source, (*at, "zip"))
+    excluded = [
+        (_dotted(rule, source, (*at, "exclude", number)), source.where((*at, "exclude", number)))
+        for number, rule in enumerate(_rules(raw.get("exclude", []), source, (*at, "exclude")))
+    ]
+    overrides = [
+        _override(rule, source, (*at, "overrides", number))
+        for number, rule in enumerate(_rules(raw.get("overrides", []), source, (*at, "overrides")))
+    ]
+    explicit = {*axes, *zipped, *(key for _, settings, _ in overrides for key in settings)}
+    lines = {key: source.where(("defaults", *key.split("."))) for key in defaults} | {key: source.where((*at, *key.split("."))) for key in explicit}
+    return Sweep(
+        axes={"seed": list(suite.seeds), **merged(defaults, axes)},
+        zipped=zipped,
+        excluded=tuple(excluded),
+        overrides=tuple(overrides),
+        explicit=frozenset(explicit),
+        defaults=frozenset(defaults),
+        evaluations=evaluations,
+        lines={**lines, "": source.where(at)},
+        file=source.path,
+    )
 
 
-def _product(axes: dict[str, Any], source: _Source, at: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
+def _override(rule: dict[str, Any], source: _Source, at: Place) -> tuple[Dotted, Dotted, str]:
+    if set(rule) != {"match", "set"} or not all(isinstance(rule[key], dict) for key in rule):
+        raise UserError(f"{source.where(at)}: an override has two parts, `match: {{...}}` and `set: {{...}}`")
+    return _dotted(rule["match"], source, (*at, "match")), _dotted(rule["set"], source, (*at, "set")), source.where(at)
+
+
+def _product(axes: Dotted, sweep: Sweep) -> Iterator[dict[str, Any]]:
     choices = []
     for key, value in axes.items():
         if isinstance(value, list) and not value:
-            raise UserError(f"{source.where((*at, *key.split('.')))}: the sweep is empty: '{key}' has no values")
+            raise UserError(f"{sweep.where(key)}: the sweep is empty: '{key}' has no values")
         choices.append(value if isinstance(value, list) else [value])
     for values in itertools.product(*choices):
         yield dict(zip(axes, values, strict=True))
 
 
-def _zip(points: list[dict[str, Any]], raw: Any, source: _Source, at: tuple[str | int, ...]) -> list[dict[str, Any]]:
-    axes = _dotted(raw, source, at)
+def _check_zip(axes: Dotted, swept: Dotted, source: _Source, at: Place) -> None:
     lengths = {key: len(value) if isinstance(value, list) else None for key, value in axes.items()}
-    if None in lengths.values() or len(set(lengths.values())) != 1 or 0 in lengths.values():
+    if axes and (None in lengths.values() or len(set(lengths.values())) != 1 or 0 in lengths.values()):
         raise UserError(f"{source.where(at)}: zip needs lists of one length, got {', '.join(f'{k}: {v}' for k, v in lengths.items())}")
-    together = [dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=True)]
-    return [{**point, **extra} for point in points for extra in together]
+    for key in axes.keys() & swept.keys():
+        raise UserError(f"{source.where((*at, *key.split('.')))}: '{key}' stands in zip and in its sweep")
 
 
-def _rules(raw: Any, source: _Source, at: tuple[str | int, ...]) -> list[dict[str, Any]]:
+def _together(axes: Dotted) -> list[dict[str, Any]]:
+    """The values of zipped lists, step by step; one empty step where there are none."""
+    return [dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=True)] if axes else [{}]
+
+
+def _rules(raw: Any, source: _Source, at: Place) -> list[dict[str, Any]]:
     if not isinstance(raw, list) or not all(isinstance(rule, dict) for rule in raw):
         raise UserError(f"{source.where(at)}: '{at[-1]}' is a list of mappings")
     return raw
@@ -174,7 +227,7 @@ def _matches(point: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
     return all(point.get(key) in (value if isinstance(value, list) else [value]) for key, value in rule.items())
 
 
-def _dotted(raw: Any, source: _Source, at: tuple[str | int, ...]) -> dict[str, Any]:
+def _dotted(raw: Any, source: _Source, at: Place) -> dict[str, Any]:
     """Nested settings as dotted keys, their names checked."""
     if not isinstance(raw, dict):
         raise UserError(f"{source.where(at)}: expected settings like `family: poisson`, got {raw!r}")
@@ -187,11 +240,15 @@ def _dotted(raw: Any, source: _Source, at: tuple[str | int, ...]) -> dict[str, A
         else:
             flat[str(key)] = value
     for key in flat:
-        try:
-            check_key(key)
-        except UserError as error:
-            raise UserError(f"{source.where((*at, *key.split('.')))}: {error}") from error
+        _check_at(source, (*at, *key.split(".")), key)
     return flat
+
+
+def _check_at(source: _Source, at: Place, key: str) -> None:
+    try:
+        check_key(key)
+    except UserError as error:
+        raise UserError(f"{source.where(at)}: {error}") from error
 
 
 def check_key(key: str) -> None:
@@ -221,7 +278,7 @@ class _Source:
 
     path: Path
     data: Any
-    lines: dict[tuple[str | int, ...], int] = field(default_factory=dict)
+    lines: dict[Place, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> _Source:
@@ -235,18 +292,18 @@ class _Source:
             raise UserError(f"suite file {path} cannot be read: {error}") from error
         try:
             node = yaml.compose(text, Loader=_Loader)
-            lines: dict[tuple[str | int, ...], int] = {}
+            lines: dict[Place, int] = {}
             data = _construct(node, (), lines, path) if node else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             raise UserError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}: not valid YAML: {error}") from error
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # the last three come from YAML's more exotic values
+            raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
         if not isinstance(data, dict):
             raise UserError(f"{path}: a suite is a mapping with `name` and `sweeps`, got {'nothing' if data is None else type(data).__name__}")
         return cls(path, data, lines)
 
-    def where(self, at: tuple[str | int, ...]) -> str:
+    def where(self, at: Place) -> str:
         """`file:line` of the innermost key on the way to `at` that the file has."""
         while at and at not in self.lines:
             at = at[:-1]
@@ -277,16 +334,18 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
-def _construct(node: yaml.Node, at: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], path: Path) -> Any:
+def _construct(node: yaml.Node, at: Place, lines: dict[Place, int], path: Path) -> Any:
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
+        own = [(key.value, key.start_mark.line + 1) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for index, (key, line) in enumerate(own):
+            if key in [other for other, _ in own[:index]]:
+                raise UserError(f"{path}:{line}: the key '{key}' stands twice")
+        _Loader("").flatten_mapping(node)  # takes in merge keys, `<<: *anchor`; the mapping's own keys come last and win
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = _scalar(key_node)
-            line = key_node.start_mark.line + 1
-            if key in result:
-                raise UserError(f"{path}:{line}: the key '{key}' stands twice")
-            lines[(*at, key)] = line
+            lines[(*at, key)] = key_node.start_mark.line + 1
             result[key] = _construct(value_node, (*at, key), lines, path)
         return result
     if isinstance(node, yaml.SequenceNode):

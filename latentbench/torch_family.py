@@ -50,7 +50,10 @@ class TorchPosterior(Posterior):
 
 
 class TorchFamily(AmortisedFamily):
-    """Set `features` in `__init__`, and say which distributions posterior and prior are."""
+    """Set `features` in `__init__`, and say which distributions posterior and prior are.
+
+    With `validate_args=False` a run that diverges is recorded as non-finite, rather than as an error of the distribution's own checks.
+    """
 
     @abstractmethod
     def posterior_distribution(self, features: Tensor) -> Distribution:

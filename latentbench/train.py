@@ -21,7 +21,7 @@ from latentbench.model import Model
 from latentbench.objective import Step
 from latentbench.schedules import Schedules
 from latentbench.settings import Run, Training
-from latentbench.streams import seed_of, stream
+from latentbench.streams import forked, seed_of, stream
 
 READ_EVERY = 50
 """Steps between two readings of the history: one transfer from the device each."""
@@ -71,6 +71,7 @@ class TrainingState:
 
 def new_state(model: Model, training: Training, seed: int) -> TrainingState:
     """The state before the first step."""
+    model.family.constrain(model.decoder)
     return TrainingState(model, make_optimizer(model, training), stream(seed, "sampling noise", device=model.device))
 
 
@@ -90,22 +91,21 @@ def plan_steps(training: Training, images: int) -> tuple[int, int, int]:
     return batch, per_epoch, training.steps or max(1, round((training.epochs or 0) * per_epoch))
 
 
-def train(state: TrainingState, data: Split, run: Run, linear_decoder: bool) -> Iterator[TrainingState]:
+def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState]:
     """Train from `state` to the end of the run, yielding the state after every step.
 
     Args:
         state: where to start; it is changed in place.
         data: the training images, on the model's device.
         run: its training settings, KL weight, and seed, which decides the order of the data.
-        linear_decoder: whether the decoder is linear (the KL ramp then starts at once).
 
     Raises:
         NonFiniteError: a loss was not finite; noticed within `READ_EVERY` steps.
     """
     batch, per_epoch, steps = plan_steps(run.train_settings, len(data.images))
-    schedules = Schedules(run.train_settings, run.beta if run.beta is not None else 1.0, steps, per_epoch, linear_decoder)
+    schedules = Schedules(run.train_settings, run.beta if run.beta is not None else 1.0, steps, per_epoch)
     model, optimizer = state.model, state.optimizer
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("estimator.")]
     model.train()
     order = _order(run.seed, state.step // per_epoch, len(data.images), model.device)
     while state.step < steps:
@@ -113,18 +113,15 @@ def train(state: TrainingState, data: Split, run: Run, linear_decoder: bool) -> 
         epoch, place = divmod(step, per_epoch)
         if place == 0:
             order = _order(run.seed, epoch, len(data.images), model.device)
-            model.family.begin_epoch(epoch)
+            model.family.begin_epoch(epoch, steps / per_epoch)
         images = data.images.index_select(0, order[place * batch : (place + 1) * batch])  # [B, 1, H, W]
-        code = model.encode(images)
-        model.family.observe(code)
-        kl_weight, temperature = schedules.kl_weight(step), schedules.temperature(step)
-        loss = model.loss(
-            Step(
-                images, code, model.family, model.decoder, model.likelihood, kl_weight, temperature, schedules.temperature_is_final(step), state.noise
-            )
-        )
+        kl_weight, temperature, final = schedules.kl_weight(step), schedules.temperature(step), schedules.temperature_is_final(step)
+        with forked(seed_of(run.seed, "network noise", step), model.device):  # dropout draws from torch's global state
+            code = model.encode(images)
+            model.family.observe(code)
+            loss = model.loss(Step(images, code, model.family, model.decoder, model.likelihood, kl_weight, temperature, final, state.noise))
         optimizer.zero_grad(set_to_none=True)
-        loss.surrogate.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        loss.surrogate.backward()
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = get_total_norm(gradients)
         limit = schedules.clip_norm(step)
@@ -134,7 +131,7 @@ def train(state: TrainingState, data: Split, run: Run, linear_decoder: bool) -> 
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.step()
-        model.family.after_step(model.decoder)
+        model.family.constrain(model.decoder)
 
         _add(state.window, {"surrogate": loss.surrogate, "gradient_norm": norm, **{name: value.mean() for name, value in loss.reported.items()}})
         state.step += 1

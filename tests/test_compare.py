@@ -70,6 +70,13 @@ def test_settings_that_vary_are_not_averaged_over(store, changes):
     assert len(board(store, rows=("family",), only={name: [4 if name == "latent_dim" else 3]}).rows) == 2
 
 
+def test_versions_of_plugins_are_not_averaged_over(store):
+    add(store, "newer", 1.0, family="poisson", seed=9, plugins='{"family:poisson": "2"}')
+    with pytest.raises(UserError, match=r"plugins.family:poisson: , 2"):
+        board(store, rows=("family",))
+    assert len(board(store, rows=("family", "plugins.family:poisson")).rows) == 3
+
+
 def test_runs_that_differ_in_nothing_but_their_id_are_not_averaged(store):
     add(store, "twin", 1.0, family="poisson", seed=0)
     with pytest.raises(UserError, match=r"share seeds and all their settings"):

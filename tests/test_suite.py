@@ -111,6 +111,39 @@ def test_only_selects_and_does_not_change_what_the_sweep_means(runs):
     assert {d[0] for d in described(runs(sweeps, Changes(only={"family": ["gaussian"]})))} == {"gaussian"}
 
 
+def test_changes_come_before_rules(runs):
+    """A changed data set is the one that overrides and excludes see."""
+    sweeps = (
+        "  - family: gaussian\n    estimator: mc\n    dataset: [digits, photo_patches]\n"
+        "    overrides: [{match: {dataset: photo_patches}, set: {encoder_options: {init_std: 0.01}}}]\n"
+    )
+    plan = runs(sweeps, Changes(sets={"dataset": "digits"}))
+    assert len(plan.runs) == 2
+    assert all("init_std" not in p.run.encoder_options for p in plan.runs)
+
+
+def test_a_length_replaces_the_other_kind(runs):
+    (run, _) = [p.run for p in runs("  - {family: gaussian, estimator: mc, dataset: digits, training: {epochs: 3}}\n").runs]
+    assert (run.training.get("steps"), run.training["epochs"]) == (None, 3)
+    (run, _) = [p.run for p in runs("  - {family: gaussian, estimator: mc, dataset: digits, training: {steps: 1e3}}\n", Changes(scale=0.01)).runs]
+    assert run.training["steps"] == 10
+
+
+def test_only_sees_defaults_too(runs):
+    sweeps = "  - {family: gaussian, estimator: mc, dataset: digits}\n"
+    assert len(runs(sweeps, Changes(only={"likelihood": ["gaussian"], "beta": [1.0]})).runs) == 2
+
+
+def test_merge_keys(runs):
+    text = "  - &base {family: gaussian, estimator: mc, dataset: digits}\n  - {<<: *base, family: laplace}\n"
+    assert {d[0] for d in described(runs(text))} == {"gaussian", "laplace"}
+
+
+def test_an_encoder_cannot_decode(runs):
+    with pytest.raises(UserError, match="decoder 'test_dropout' does not apply: the network has no decoder"):
+        runs("  - {family: gaussian, estimator: mc, dataset: digits, decoder: test_dropout}\n")
+
+
 def test_numbers_like_1e_4_are_numbers(runs):
     (run, _) = [p.run for p in runs("  - {family: gaussian, estimator: mc, dataset: digits, training: {learning_rate: 1e-4}}\n").runs]
     assert run.training["learning_rate"] == 1e-4
@@ -176,6 +209,39 @@ MISTAKES = {
         BASE + "  - {family: poisson, estimator: mc, dataset: digits, training: {warmup: soon}}\n",
         "suite.yaml:10: training.warmup: a duration is a share of the run",
     ),
+    "unread default": (
+        BASE.replace("{steps: 10}", "{steps: 10, temperature_stop: 0.3}") + "  - {family: gaussian, estimator: mc, dataset: digits}\n",
+        "suite.yaml:8: no run of the sweep reads 'training.temperature_stop'",
+    ),
+    "misspelt default": (
+        BASE.replace("encoder: linear\n", "encoder: linear\n  encoder_options: {biass: true}\n", 1)
+        + "  - {family: gaussian, estimator: mc, dataset: digits}\n",
+        r"unknown option 'encoder_options.biass' \(did you mean 'bias'\?\)",
+    ),
+    "bad default": (
+        BASE.replace("latent_dim: 4", "latent_dim: many") + "  - {family: gaussian, estimator: mc, dataset: digits}\n",
+        "suite.yaml:7: latent_dim",
+    ),
+    "unread schedule": (
+        BASE + "  - {family: gaussian, estimator: mc, dataset: digits, training: {schedule: constant, restarts: 2}}\n",
+        "no run of the sweep reads 'training.restarts'",
+    ),
+    "zip twice": (
+        BASE + "  - {family: poisson, estimator: mc, dataset: digits, zip: {dataset: [digits, photo_patches]}}\n",
+        "'dataset' stands in zip and in its sweep",
+    ),
+    "leaderboard": (
+        BASE.replace("sweeps:", "leaderboard: {metric: nelbo, rows: [famly]}\nsweeps:") + "  - {family: poisson, estimator: mc, dataset: digits}\n",
+        r"suite.yaml:9: unknown setting 'famly'",
+    ),
+    "infinity": (BASE + "  - {family: gaussian, estimator: mc, dataset: digits, beta: .inf}\n", "suite.yaml:10: beta: .*finite"),
+    "large seed": (
+        BASE.replace("[1, 2]", "[9223372036854775808]") + "  - {family: gaussian, estimator: mc, dataset: digits}\n",
+        "suite.yaml:2: seeds.0: ",
+    ),
+    "strange key": ("? [a, b]\n: 3\n", "not valid YAML"),
+    "strange value": ("name: !!int abc\n", "not valid YAML"),
+    "endless": ("name: &a [*a]\n", "not valid YAML"),
     "missing include": ("name: x\ninclude: [none.yaml]\n", "none.yaml does not exist"),
     "includes itself": ("name: x\ninclude: [suite.yaml]\n", "the suite includes itself"),
 }

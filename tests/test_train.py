@@ -23,13 +23,13 @@ def begin(make_run, registry):
         dtype = getattr(torch, run.dtype)
         model = build_model(assembly, options, run.seed, "cpu", dtype)
         data = assembly.dataset().load(cache_folder()).train.to("cpu", dtype)
-        return new_state(model, run.train_settings, run.seed), data, run, assembly.linear_decoder
+        return new_state(model, run.train_settings, run.seed), data, run
 
     return start
 
 
-def finished(state, data, run, linear):
-    for _ in train(state, data, run, linear):
+def finished(state, data, run):
+    for _ in train(state, data, run):
         pass
     return state
 
@@ -48,6 +48,7 @@ def same(one, other):
         {"family": "test_lca"},
         {"family": "test_gamma"},
         {"estimator": "test_reinforce"},
+        {"encoder": "test_dropout"},
     ],
     ids=lambda c: "-".join(map(str, c.values())) or "poisson",
 )
@@ -125,6 +126,18 @@ def test_a_loss_that_is_not_finite_stops_the_run(begin):
         finished(*begin(family="test_diverging"))
 
 
+def test_what_a_network_draws_depends_on_the_seed_alone(begin):
+    one = finished(*begin(encoder="test_dropout"))
+    torch.rand(7)
+    other = finished(*begin(encoder="test_dropout"))
+    assert same(one.tensors(), other.tensors())
+
+
+def test_a_diverging_run_is_non_finite_whatever_its_family_thinks_of_it(begin):
+    with pytest.raises(NonFiniteError):
+        finished(*begin(training__learning_rate=1e30, training__schedule="constant"))
+
+
 def test_a_learned_baseline_is_trained_and_saved(begin):
     state, *rest = begin(estimator="test_reinforce")
     before = state.model.estimator.baseline[1].weight.clone()
@@ -150,11 +163,11 @@ def test_a_sparse_coder_trains_its_dictionary_and_keeps_its_columns_at_norm_one(
 
 
 def test_the_gradient_is_clipped_to_the_limit(begin):
-    state, data, run, linear = begin(
+    state, data, run = begin(
         training__grad_clip=1e-3, training__optimizer="sgd", training__learning_rate=1.0, training__warmup=0.0, training__steps=1
     )
     before = [p.clone() for p in state.model.parameters()]
-    finished(state, data, run, linear)
+    finished(state, data, run)
     moved = torch.cat([(p - q).flatten() for p, q in zip(state.model.parameters(), before, strict=True)])
     assert float(moved.norm()) == pytest.approx(1e-3, rel=1e-3)
 

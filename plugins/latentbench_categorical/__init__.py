@@ -59,7 +59,7 @@ class CategoricalPosterior(Posterior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln p of the chosen categories [B, G]."""
-        return (z.view_as(self.log_p) * self.log_p).sum(-1)
+        return (z.view(*z.shape[:-1], *self.log_p.shape[1:]) * self.log_p).sum(-1)
 
     def kl(self) -> Tensor:
         """KL to the uniform distribution: ln(K/G) - entropy [B, G]."""

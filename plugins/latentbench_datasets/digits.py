@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ class Digits(DataSet):
 
     name = "digits"
     image_shape = (1, 8, 8)
-    pixels = "unit"
+    pixels: ClassVar[Literal["real", "unit", "binary"]] = "unit"
     labelled = True
     defaults = {"likelihood": "gaussian"}
 

@@ -31,7 +31,8 @@ def whitening_filter(n: int) -> Tensor:
 
 def whiten(tiles: Tensor) -> Tensor:
     """Filter tiles [N, n, n]."""
-    return torch.fft.ifft2(torch.fft.fft2(tiles) * whitening_filter(tiles.shape[-1])).real
+    filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(tiles) * whitening_filter(tiles.shape[-1])).real
+    return filtered
 
 
 def normalise_contrast(tiles: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ class Fit:
 
     def decide(self, features: Tensor) -> Tensor:
         """Which rows of `features` [N, K] are on the positive side of each task [N, P]."""
-        return features @ self.weights.T + self.intercepts > 0
+        positive: Tensor = features @ self.weights.T + self.intercepts > 0
+        return positive
 
 
 def dichotomies(classes: int, generator: Generator, most: int = 252) -> Tensor:
@@ -57,10 +58,10 @@ def dichotomies(classes: int, generator: Generator, most: int = 252) -> Tensor:
     else:
         drawn: dict[tuple[int, ...], None] = {}
         while len(drawn) < most:
-            subset = set(torch.randperm(classes, generator=generator)[:half].tolist())
-            if classes % 2 == 0 and 0 not in subset:
-                subset = set(range(classes)) - subset
-            drawn[tuple(sorted(subset))] = None
+            half_of_them = set(torch.randperm(classes, generator=generator)[:half].tolist())
+            if classes % 2 == 0 and 0 not in half_of_them:
+                half_of_them = set(range(classes)) - half_of_them
+            drawn[tuple(sorted(half_of_them))] = None
         chosen = list(drawn)
     table = torch.zeros(len(chosen), classes, dtype=torch.bool)
     for row, subset in zip(table, chosen, strict=True):
@@ -109,11 +110,13 @@ class _Tasks:
     def value(self, w: Tensor) -> Tensor:
         """f [P] at weights w [P, K + 1]: the mean of ln(1 + exp(m)) - t m over margins m, + the penalty."""
         margins = w @ self.x.T  # [P, N]
-        return softplus(margins).mean(1) - (w * self.pull).sum(1) + 0.5 * (self.penalty * w.square()).sum(1)
+        value: Tensor = softplus(margins).mean(1) - (w * self.pull).sum(1) + 0.5 * (self.penalty * w.square()).sum(1)
+        return value
 
     def gradient(self, w: Tensor) -> Tensor:
         """grad f [P, K + 1]: the mean of (sigmoid(m) - t) x, + the penalty's."""
-        return (w @ self.x.T).sigmoid_() @ self.x / len(self.x) - self.pull + self.penalty * w
+        gradient: Tensor = (w @ self.x.T).sigmoid_() @ self.x / len(self.x) - self.pull + self.penalty * w
+        return gradient
 
     def factors(self, w: Tensor) -> Tensor:
         """Cholesky factors of the Hessians, the mean of s (1 - s) x x' + the penalty's [P, K + 1, K + 1]."""
@@ -121,7 +124,8 @@ class _Tasks:
         curvature = s.addcmul_(s, s, value=-1)  # [P, N]
         hessians = torch.stack([(self.x * row.unsqueeze(1)).T @ self.x for row in curvature]) / len(self.x)
         ridge = torch.finfo(w.dtype).eps * hessians.diagonal(dim1=1, dim2=2).mean(1)  # rounding must not make them indefinite
-        return torch.linalg.cholesky(hessians + torch.diag_embed(self.penalty + ridge.unsqueeze(1)))
+        factors: Tensor = torch.linalg.cholesky(hessians + torch.diag_embed(self.penalty + ridge.unsqueeze(1)))
+        return factors
 
 
 def _tasks(x: Tensor, labels: Tensor, table: Tensor, penalty: Tensor) -> _Tasks:
@@ -143,7 +147,7 @@ def _solve(x: Tensor, labels: Tensor, table: Tensor, c: float, tol: float) -> tu
             # The part's solution is off by its sampling error of about 1 / sqrt(rows) anyway, so a looser tolerance does.
             w, _ = _newton(part, w, max(tol, LOOSE / math.sqrt(rows)))
             factors = part.factors(w)
-    if LEAST_ROWS < n / 2:
+    if n / 2 > LEAST_ROWS:
         w, left = _descend(tasks, w, tol, factors)
     going = (left > tol).nonzero().squeeze(1)
     if len(going):

@@ -66,7 +66,7 @@ class ReluPosterior(ActivatedPosterior):
 
     def _standard(self) -> tuple[Tensor, Tensor, Tensor]:
         a = self.gaussian.loc / self.gaussian.scale
-        t = a.abs()
+        t = torch.where(a < 0, -a, a)  # at 0 the derivative of the branch that the moments take, where that of |a| is 0
         density = torch.exp(-0.5 * t.square()) / math.sqrt(2 * math.pi)
         mills = math.sqrt(math.pi / 2) * erfcx(t / math.sqrt(2))
         return a, density * (1 - t * mills), density * ((1 + t.square()) * mills - t)
@@ -75,7 +75,7 @@ class ReluPosterior(ActivatedPosterior):
     def mean(self) -> Tensor:
         """E max(x, 0) [B, K]."""
         a, g, _ = self._standard()
-        return self.gaussian.scale * (a.relu() + g)
+        return self.gaussian.scale * (torch.where(a < 0, 0.0, a) + g)
 
     @property
     def variance(self) -> Tensor:
@@ -111,7 +111,7 @@ class ExpPosterior(ActivatedPosterior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln of the log-normal density [B, K]."""
-        x = z.log()
+        x = z.clamp(min=torch.finfo(z.dtype).tiny).log()
         return self.gaussian.log_prob(x) - x
 
 

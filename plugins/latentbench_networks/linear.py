@@ -41,7 +41,7 @@ class LinearDecoder(nn.Linear):
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode."""
-        return super().forward(z).unflatten(1, self.image_shape)
+        return super().forward(z).view(-1, *self.image_shape)
 
 
 class Linear(Network):

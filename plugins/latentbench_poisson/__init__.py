@@ -105,7 +105,7 @@ class Poisson(AmortisedFamily):
         """Pois(r)."""
         return PoissonPosterior(self.log_r, torch.zeros(batch, self.latent_dim, dtype=self.log_r.dtype, device=self.log_r.device), self.cap)
 
-    def begin_epoch(self, epoch: int) -> None:
+    def begin_epoch(self, epoch: int, epochs: float) -> None:
         """Set n_exp from the largest rates of the epoch that ended."""
         self.cap.update()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from scipy.special import pdtr, pdtrik
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class ArrivalCap(nn.Module):
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("peak", torch.zeros((), dtype=torch.float64))
         self._read()
-        self.register_load_state_dict_post_hook(lambda module, _: module._read())
+        self.register_load_state_dict_post_hook(lambda module, _: module._read())  # type: ignore[no-untyped-call]  # untyped in torch
 
     def observe(self, rates: Tensor) -> None:
         """Add a training batch's rates [B, K] to the epoch's statistics."""
@@ -63,8 +65,9 @@ class ArrivalCap(nn.Module):
         return arrivals_needed(2 * (self._peak or float(rates.detach().max())) * reach(temperature, rates.dtype))
 
     def _set(self, peak: float) -> None:
-        self.peak.fill_(peak)
-        self._read()
+        if math.isfinite(peak):  # a run that diverges is stopped by its loss
+            self.peak.fill_(peak)
+            self._read()
 
     def _read(self) -> None:
         """Keep the buffer as a number, so that no step waits for the device."""

@@ -43,13 +43,13 @@ def relaxed_poisson(rate: Tensor, temperature: float, n_exp: int, generator: Gen
     Returns:
         z = sum_n sigmoid((1 - S_n) / T), of the shape of `rate`.
     """
-    z: Tensor = _RelaxedPoisson.apply(rate, temperature, n_exp, generator, False)[0]
+    z: Tensor = _RelaxedPoisson.apply(rate, temperature, n_exp, generator, False)[0]  # type: ignore[no-untyped-call]  # untyped in torch
     return z
 
 
 def relaxed_and_hard_poisson(rate: Tensor, temperature: float, n_exp: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Relaxed counts as `relaxed_poisson` gives them, and the number of the same arrivals within the unit of time, S_n < 1."""
-    z, hard = _RelaxedPoisson.apply(rate, temperature, n_exp, generator, True)
+    z, hard = _RelaxedPoisson.apply(rate, temperature, n_exp, generator, True)  # type: ignore[no-untyped-call]  # untyped in torch
     return z, hard
 
 
@@ -99,9 +99,7 @@ def _sample_all(rate: Tensor, temperature: float, n_exp: int, generator: Generat
         _count(total / rate, temperature, z, slope, hard)
 
 
-def _sample_compacting(
-    rate: Tensor, temperature: float, n_exp: int, generator: Generator, z: Tensor, slope: Tensor, hard: Tensor | None
-) -> None:
+def _sample_compacting(rate: Tensor, temperature: float, n_exp: int, generator: Generator, z: Tensor, slope: Tensor, hard: Tensor | None) -> None:
     """Add up arrivals of the units that still matter."""
     horizon = reach(temperature, rate.dtype)
     everyone = torch.zeros_like(rate), rate, None
@@ -132,9 +130,7 @@ def _refined(u: Tensor, generator: Generator) -> Tensor:
     return u.add(torch.rand(u.shape, generator=generator, device=u.device, dtype=u.dtype), alpha=step).clamp_(max=1 - step)
 
 
-def _count(
-    time: Tensor, temperature: float, z: Tensor, slope: Tensor, hard: Tensor | None, units: Tensor | None = None
-) -> None:
+def _count(time: Tensor, temperature: float, z: Tensor, slope: Tensor, hard: Tensor | None, units: Tensor | None = None) -> None:
     """Add one arrival of all units, or of some: s to z, s (1 - s) S to the slope."""
     s = torch.mul(time, -1 / temperature).add_(1 / temperature).sigmoid_()
     if hard is not None:

@@ -42,6 +42,14 @@ def test_the_variance_is_never_negative_in_float32():
     assert torch.isfinite(gradient).all()
 
 
+def test_gradients_at_zero_are_those_on_both_sides():
+    """d mean / d loc = Phi(0) = 1/2; d variance / d loc = 2 E z (1 - Phi(0)) = phi(0) at scale 1."""
+    loc = torch.zeros(1, 1, dtype=torch.float64, requires_grad=True)
+    posterior = ReluPosterior(GaussianPosterior(loc, torch.zeros(1, 1, dtype=torch.float64)))
+    assert float(torch.autograd.grad(posterior.mean.sum(), loc)[0]) == pytest.approx(0.5)
+    assert float(torch.autograd.grad(posterior.variance.sum(), loc)[0]) == pytest.approx(stats.norm.pdf(0))
+
+
 def test_the_rectified_normal_has_mass_one():
     posterior = relu(-0.3, 0.8, torch.float64)
     at_zero = math.exp(float(posterior.log_prob(torch.zeros(1, 1))))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from latentbench_poisson import PoissonPosterior, softly_below
 from latentbench_poisson.arrivals import ArrivalCap, arrivals_needed
-from latentbench_poisson.sampler import relaxed_poisson
+from latentbench_poisson.sampler import relaxed_and_hard_poisson, relaxed_poisson
 from scipy import stats
 
 from latentbench.streams import stream
@@ -61,7 +61,7 @@ def test_n_exp_of_the_authors_first_epoch():
 def test_cold_samples_are_poisson(rate):
     """At T = .01, rounded, against scipy's probabilities; a true sampler fails with probability 1e-6 (rounding moves a count by at most 1e-2)."""
     n = 40_000
-    z, hard = relaxed_poisson(torch.full((n,), rate, dtype=torch.float64), 0.01, arrivals_needed(rate), stream(1))
+    z, hard = relaxed_and_hard_poisson(torch.full((n,), rate, dtype=torch.float64), 0.01, arrivals_needed(rate), stream(1))
     assert float((z.round() == hard).double().mean()) > 0.98
     cells = np.arange(int(stats.poisson.ppf(0.999, rate)) + 1)
     counts = np.bincount(hard.long().numpy().clip(0, len(cells)), minlength=len(cells) + 1)[: len(cells) + 1]
@@ -73,11 +73,13 @@ def test_the_sampler_is_the_paper_s_algorithm():
     """Against Algorithm 1 written out under autograd, from the same noise: values and gradients."""
     rate = torch.tensor([[0.3, 2.0, 9.0]], dtype=torch.float64, requires_grad=True)
     n_exp, temperature, generator = 30, 0.4, stream(2)
-    u = torch.stack([torch.rand(rate.shape, generator=generator, dtype=torch.float64) for _ in range(n_exp)])
+    u = [torch.rand(rate.shape, generator=generator, dtype=torch.float64)]
+    u[0] += torch.rand(rate.shape, generator=generator, dtype=torch.float64) * 2**-53  # bits below the last one of torch.rand
+    u = torch.stack(u + [torch.rand(rate.shape, generator=generator, dtype=torch.float64) for _ in range(n_exp - 1)])
     times = torch.cumsum(-torch.log1p(-u) / rate, dim=0)
     naive = torch.sigmoid((1 - times) / temperature).sum(0)
     (slope,) = torch.autograd.grad(naive.sum(), rate)
-    z, _ = relaxed_poisson(rate, temperature, n_exp, stream(2))
+    z = relaxed_poisson(rate, temperature, n_exp, stream(2))
     assert torch.allclose(z, naive, rtol=1e-12)
     assert torch.allclose(torch.autograd.grad(z.sum(), rate)[0], slope, rtol=1e-10)
 
@@ -85,7 +87,7 @@ def test_the_sampler_is_the_paper_s_algorithm():
 @pytest.mark.parametrize("shape", [(0, 4), (1, 1), (2, 3, 5), ()])
 def test_the_sampler_takes_any_shape(shape):
     rate = torch.full(shape, 0.7, requires_grad=True)
-    z, hard = relaxed_poisson(rate, 0.1, 9, stream(3))
+    z, hard = relaxed_and_hard_poisson(rate, 0.1, 9, stream(3))
     z.sum().backward()
     assert z.shape == hard.shape == rate.grad.shape == torch.Size(shape)
 
@@ -93,16 +95,16 @@ def test_the_sampler_takes_any_shape(shape):
 def test_n_exp_follows_the_mean_of_the_batches_largest_rates():
     cap = ArrivalCap()
     cap.update()
-    assert cap.n_exp_for(torch.tensor([3.0])) == arrivals_needed(3.0)
+    assert cap.n_exp_for(torch.tensor([3.0]), 1.0) == arrivals_needed(3.0)
     cap.observe(torch.tensor([[5.0, 1.0]]))
-    assert cap.n_exp_for(torch.zeros(1)) == arrivals_needed(5.0)
+    assert cap.n_exp_for(torch.zeros(1), 1.0) == arrivals_needed(5.0)
     cap.observe(torch.tensor([[15.0, 1.0]]))
-    assert cap.n_exp_for(torch.zeros(1)) == arrivals_needed(5.0)
+    assert cap.n_exp_for(torch.zeros(1), 1.0) == arrivals_needed(5.0)
     cap.update()
-    assert cap.n_exp_for(torch.zeros(1)) == arrivals_needed(10.0)
+    assert cap.n_exp_for(torch.zeros(1), 1.0) == arrivals_needed(10.0)
     restored = ArrivalCap()
     restored.load_state_dict(cap.state_dict())
-    assert restored.n_exp_for(torch.zeros(1)) == arrivals_needed(10.0)
+    assert restored.n_exp_for(torch.zeros(1), 1.0) == arrivals_needed(10.0)
 
 
 def test_prior_rates_start_where_the_authors_start_them(make_run, registry):

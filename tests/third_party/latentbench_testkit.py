@@ -4,6 +4,9 @@ A locally competitive algorithm without tricks, REINFORCE with a trained baselin
 """
 
 import math
+import os
+import signal
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +15,7 @@ from torch.distributions import Gamma, Normal
 from latentbench import hookimpl
 from latentbench.codes import PointCode
 from latentbench.estimator import Estimator
+from latentbench.evaluation import Evaluation, Metric, Outcome
 from latentbench.family import IterativeFamily
 from latentbench.network import Network, dictionary_of
 from latentbench.objective import Loss
@@ -52,7 +56,7 @@ class BareLca(IterativeFamily):
         error, penalty = 0.5 * likelihood.reconstruction(images, decoded), self.options.l1_weight * z.abs().sum(1)
         return {"sparse_coding_cost": error + penalty, "squared_error": error, "penalty": penalty}
 
-    def after_step(self, decoder):
+    def constrain(self, decoder):
         dictionary, _ = dictionary_of(decoder)
         with torch.no_grad():
             dictionary /= dictionary.norm(dim=0)
@@ -90,6 +94,26 @@ class TwoLayer(Network):
     def decoder(self, assembly, options):
         pixels = math.prod(assembly.image_shape)
         return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.image_shape))
+
+
+class Dropping(Network):
+    """An encoder that draws from torch's global state."""
+
+    name = "test_dropout"
+
+    def encoder(self, assembly, features, options):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.image_shape), features))
+
+
+class Fragile(Evaluation):
+    """An evaluation that fails while a file is there."""
+
+    name = "test_fragile"
+
+    def evaluate(self, trained, generator):
+        if Path(os.environ["LATENTBENCH_TEST_FRAGILE"]).exists():
+            raise RuntimeError("fragile")
+        return Outcome([Metric("fragile", 1.0)])
 
 
 class GammaFamily(TorchFamily):
@@ -134,9 +158,6 @@ class Crashing(BareLca):
     name = "test_crashing"
 
     def infer(self, images, dictionary):
-        import os
-        import signal
-
         os.kill(os.getpid(), signal.SIGKILL)
         return PointCode(images)
 
@@ -153,4 +174,9 @@ def register_estimators():
 
 @hookimpl
 def register_networks():
-    return [TwoLayer]
+    return [TwoLayer, Dropping]
+
+
+@hookimpl
+def register_evaluations():
+    return [Fragile]
