@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/installed  ## train on real images, end with a leaderboard
 	$(BIN)/latentbench run suites/quick.yaml
@@ -15,6 +15,9 @@ lint: .venv/installed-lint  ## ruff and mypy, as CI runs them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: .venv/installed-bench  ## the speed table, and the curves of benchmarks/growth.png; some ten minutes
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and what tools leave behind; results stay
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache
@@ -28,6 +31,10 @@ clean:  ## remove the environment and what tools leave behind; results stay
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+.venv/installed-bench: .venv/installed
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	@touch $@
 
 .venv/installed-lint: .venv/installed

@@ -61,13 +61,14 @@ def run(
     cpus: Cpus = None,
     force: Annotated[bool, typer.Option("--force", help="Run everything again, finished or not.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Run failed runs again.")] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile the networks; the same as --set compile=true.")] = False,
     refresh: Annotated[Retry | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
 ) -> None:
     """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
     from latentbench.runner import Selection, run_suite
 
     device, slots = _slots(gpus, cpus)
-    changes = _changes(sets, only, scale, limit_data, seeds)
+    changes = _changes([*(sets or []), *(["compile=true"] * compile_)], only, scale, limit_data, seeds)
     failed = run_suite(suite, results, device, slots, changes, Selection(force, retry, refresh is not None))
     raise typer.Exit(1 if failed else 0)
 

@@ -64,7 +64,7 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
         if job.trained:
             model = load_model(job.run, assembly, options, store, device)
         else:
-            model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype))
+            model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype), bool(job.run.compile))
             trained = _train(job.run, model, splits, store, report)
         failures = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
     except Exception as error:  # whatever went wrong in a run is a result of that run
@@ -138,7 +138,7 @@ def load_model(run: Run, assembly: Assembly, options: dict[str, Any], store: Sto
     Raises:
         UserError: its checkpoint is missing or damaged.
     """
-    model = build_model(assembly, options, run.seed, device, getattr(torch, run.dtype))
+    model = build_model(assembly, options, run.seed, device, getattr(torch, run.dtype), bool(run.compile))
     model.load_state_dict(store.read_checkpoint(run.id))
     return model
 

@@ -51,7 +51,9 @@ class Model(nn.Module):
         return cast("Objective", objective).loss(step)
 
 
-def build_model(assembly: Assembly, options: dict[str, Options], seed: int, device: torch.device | str, dtype: torch.dtype) -> Model:
+def build_model(
+    assembly: Assembly, options: dict[str, Options], seed: int, device: torch.device | str, dtype: torch.dtype, compiled: bool = False
+) -> Model:
     """The model of a run at its initial values.
 
     Every part has a random stream of its own, so two runs with one seed start from the same values in the parts that they have in common.
@@ -61,7 +63,9 @@ def build_model(assembly: Assembly, options: dict[str, Options], seed: int, devi
         options: the options of `family`, `encoder`, `decoder` and `estimator`.
         seed: the run's seed.
         device: where the model will be; initial values are drawn on the CPU, so they do not depend on it.
-        dtype: precision of parameters and buffers.
+        dtype: precision of parameters and buffers. With bfloat16 they stay in float32: the networks' products are in bfloat16, their results, and
+            so all sampling and losses, in float32.
+        compiled: whether the networks are compiled.
     """
     with forked(seed_of(seed, "parameters", "family")):
         family = assembly.family(assembly, options["family"])
@@ -74,4 +78,22 @@ def build_model(assembly: Assembly, options: dict[str, Options], seed: int, devi
     if assembly.estimator is not None:
         with forked(seed_of(seed, "parameters", "estimator")):
             estimator = assembly.estimator(assembly, options["estimator"])
-    return Model(family, encoder, decoder, estimator, assembly.likelihood()).to(device, dtype)
+    for network in (encoder, decoder):
+        if network is not None and dtype is torch.bfloat16:
+            _in_bfloat16(network, torch.device(device).type)
+        if network is not None and compiled:
+            network.compile()
+    model = Model(family, encoder, decoder, estimator, assembly.likelihood())
+    return model.to(device, torch.float32 if dtype is torch.bfloat16 else dtype)
+
+
+def _in_bfloat16(network: nn.Module, device_type: str) -> None:
+    """Run a network's matrix products and convolutions in bfloat16, and give back float32."""
+    forward = network.forward
+
+    def cast(x: Tensor) -> Tensor:
+        with torch.autocast(device_type, torch.bfloat16):
+            result: Tensor = forward(x)
+        return result.float()
+
+    network.forward = cast  # the module keeps its name, its parameters and its hooks

@@ -73,6 +73,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
             "encoder": kept.get("encoder"),
             "estimator": kept.get("estimator"),
             "beta": kept.get("beta"),
+            "compile": kept["compile"] or None,
         },
         device=cast("Any", device),
         plugins={f"{setting}:{part.name}": part.version for setting, part in parts.items()},

@@ -98,7 +98,8 @@ class Run(BaseModel):
     latent_dim: int
     beta: float | None
     seed: int
-    dtype: Literal["float32", "float64"]
+    dtype: Literal["float32", "float64", "bfloat16"]
+    compile: bool | None
     device: Literal["cpu", "cuda"]
     limit_data: float
     training: Mapping[str, Any]
@@ -137,6 +138,7 @@ class Settings(Options):
     latent_dim: int = Field(512, gt=0, lt=2**31, description="Latent dimensions K.")
     beta: float = Field(1.0, ge=0, description="KL weight.")
     seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
-    dtype: Literal["float32", "float64"] = Field("float32", description="Precision.")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="Precision; bfloat16 is that of the networks' products.")
+    compile: bool = Field(False, description="Compile the networks with torch.compile, which needs a C++ compiler on the CPU.")
     limit_data: float = Field(1.0, gt=0, le=1, description="Share of every split that is used.")
     training: Training = Field(description="How the model is trained.")

@@ -35,7 +35,7 @@ _TEXT, _FLOAT, _INT, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 SETTINGS = {
     "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "likelihood": _TEXT,
     "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT, "latent_dim": _INT, "beta": _FLOAT,
-    "protocol": _TEXT, "dtype": _TEXT, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
+    "protocol": _TEXT, "dtype": _TEXT, "compile": _BOOL, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
 }  # fmt: skip
 """Settings of a run; the nested ones (options, training) are JSON texts."""
 _METRIC = {"split": _TEXT, "metric": _TEXT, "index_name": _TEXT, "index": _FLOAT, "value": _FLOAT}

@@ -1,7 +1,11 @@
 """Training: resuming anywhere, pairing by seed, failures."""
 
+import os
+import sys
+
 import pytest
 import torch
+from latentbench_poisson import sampler
 from safetensors.torch import load, save
 
 from latentbench.cache import cache_folder
@@ -20,9 +24,8 @@ def begin(make_run, registry):
     def start(**changes):
         run = make_run(**{"training__steps": STEPS, **changes}).run
         assembly, options = assemble(run, registry)
-        dtype = getattr(torch, run.dtype)
-        model = build_model(assembly, options, run.seed, "cpu", dtype)
-        data = assembly.dataset().load(cache_folder()).train.to("cpu", dtype)
+        model = build_model(assembly, options, run.seed, "cpu", getattr(torch, run.dtype))
+        data = assembly.dataset().load(cache_folder()).train.to("cpu", model.dtype)
         return new_state(model, run.train_settings, run.seed), data, run
 
     return start
@@ -177,6 +180,69 @@ def test_the_optimizer_is_torch_s_adamax(begin):
     optimizer = make_optimizer(state.model, state.model and begin()[2].train_settings)
     assert isinstance(optimizer, torch.optim.Adamax)
     assert optimizer.param_groups[0]["foreach"]
+
+
+def test_foreach_adamax_is_adamax():
+    """Twenty steps of made gradients, against the plain update of Kingma & Ba 2015 (Algorithm 2), in float64."""
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(3, 4, generator=generator, dtype=torch.float64), torch.randn(5, generator=generator, dtype=torch.float64)]
+    parameters = [torch.nn.Parameter(p.clone()) for p in start]
+    optimizer = torch.optim.Adamax(parameters, lr=0.01, foreach=True)
+    plain, m, u = [p.clone() for p in start], [torch.zeros_like(p) for p in start], [torch.zeros_like(p) for p in start]
+    for t in range(1, 21):
+        gradients = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in start]
+        for p, g in zip(parameters, gradients, strict=True):
+            p.grad = g.clone()
+        optimizer.step()
+        for i, g in enumerate(gradients):
+            m[i] = 0.9 * m[i] + 0.1 * g
+            u[i] = torch.maximum(0.999 * u[i], g.abs() + 1e-8)
+            plain[i] = plain[i] - 0.01 / (1 - 0.9**t) * m[i] / u[i]
+    assert all(torch.allclose(p, q, rtol=1e-12) for p, q in zip(parameters, plain, strict=True))
+
+
+def test_a_step_reads_nothing_from_the_device(begin, monkeypatch):
+    """After the first step no tensor is turned into a number until the history is read: on a GPU every such read would make the host wait."""
+    steps = train(*begin(training__steps=49))
+    next(steps)
+
+    def refuse(self, *args):
+        caller = sys._getframe(1).f_code.co_filename
+        if f"torch{os.sep}optim" in caller:  # the optimiser's step counters are on the CPU whatever the device
+            return self.numpy()[()]
+        raise AssertionError(f"a step read a tensor in {caller}")
+
+    for name in ("item", "__float__", "__int__", "__bool__", "tolist"):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    # On the CPU the sampler may look at sizes; elsewhere it takes the loop, which does not.
+    monkeypatch.setattr("latentbench_poisson.sampler._chunks", lambda flat, temperature: [slice(None)])
+    monkeypatch.setattr("latentbench_poisson.sampler._sample_compacting", sampler._sample_all)
+    for _ in range(20):  # within an epoch of 28 steps
+        next(steps)
+
+
+def test_bfloat16_keeps_parameters_and_losses_in_float32(begin, make_run):
+    state = finished(*begin(dtype="bfloat16", family="gaussian", training__steps=200))
+    exact = finished(*begin(family="gaussian", training__steps=200))
+    assert {p.dtype for p in state.model.parameters()} == {torch.float32}
+    assert make_run(dtype="bfloat16").run.id != make_run().run.id
+    last, other = ([value for _, name, value in s.history if name == "reconstruction"][-1] for s in (state, exact))
+    assert last != other
+    assert last == pytest.approx(other, rel=0.05)
+
+
+@pytest.mark.slow
+def test_compiled_networks_train_alike(begin, make_run, registry):
+    run = make_run(family="gaussian", compile=True, training__steps=20).run
+    assert run.id != make_run(family="gaussian", training__steps=20).run.id
+    assembly, options = assemble(run, registry)
+    model = build_model(assembly, options, run.seed, "cpu", torch.float32, compiled=True)
+    data = assembly.dataset().load(cache_folder()).train
+    compiled = finished(new_state(model, run.train_settings, run.seed), data, run)
+    plain = finished(*begin(family="gaussian", training__steps=20))
+    one, other = compiled.model.state_dict(), plain.model.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
 
 
 def test_steps_and_batches(make_run):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -91,7 +91,7 @@ def fit_dichotomies(features: Tensor, labels: Tensor, table: Tensor, c: float = 
     centre = features.mean(0)
     x = torch.cat([features - centre, torch.ones_like(features[:, :1])], dim=1)  # [N, K + 1]; centring leaves f as it is, and is better conditioned
     chunk = max(1, memory // (6 * x.element_size() * len(x)))
-    parts = [_solve(x, labels, part, c, tol) for part in table.split(chunk)]
+    parts = [_solve(x, labels, part, centre, c, tol) for part in table.split(chunk)]
     w, gradients = (torch.cat(part) for part in zip(*parts, strict=True))
     return Fit(w[:, :-1], w[:, -1] - w[:, :-1] @ centre, gradients)
 
@@ -103,9 +103,15 @@ class _Tasks:
     x: Tensor
     pull: Tensor
     penalty: Tensor  # [K + 1]
+    centre: Tensor  # [K]; x was centred at it
 
     def some(self, index: Tensor) -> _Tasks:
-        return _Tasks(self.x, self.pull[index], self.penalty)
+        return replace(self, pull=self.pull[index])
+
+    def size(self, gradient: Tensor) -> Tensor:
+        """The largest component [P] of a gradient [P, K + 1] for features that were not centred: of g_w + centre g_b, and g_b."""
+        intercept = gradient[:, -1:]
+        return torch.cat([gradient[:, :-1] + intercept * self.centre, intercept], dim=1).abs().amax(1)
 
     def value(self, w: Tensor) -> Tensor:
         """f [P] at weights w [P, K + 1]: the mean of ln(1 + exp(m)) - t m over margins m, + the penalty."""
@@ -128,22 +134,22 @@ class _Tasks:
         return factors
 
 
-def _tasks(x: Tensor, labels: Tensor, table: Tensor, penalty: Tensor) -> _Tasks:
+def _tasks(x: Tensor, labels: Tensor, table: Tensor, penalty: Tensor, centre: Tensor) -> _Tasks:
     classes = x.new_zeros(table.shape[1], x.shape[1]).index_add_(0, labels, x)  # sums of the rows of each class
-    return _Tasks(x, table.to(x.dtype) @ classes / len(x), penalty)
+    return _Tasks(x, table.to(x.dtype) @ classes / len(x), penalty, centre)
 
 
-def _solve(x: Tensor, labels: Tensor, table: Tensor, c: float, tol: float) -> tuple[Tensor, Tensor]:
+def _solve(x: Tensor, labels: Tensor, table: Tensor, centre: Tensor, c: float, tol: float) -> tuple[Tensor, Tensor]:
     """Weights with the intercept last [P, K + 1], and what is left of the gradients [P]."""
     n, k = x.shape
     penalty = torch.full((k,), 1 / (c * n), dtype=x.dtype, device=x.device)
     penalty[-1] = 0
-    tasks = _tasks(x, labels, table, penalty)
+    tasks = _tasks(x, labels, table, penalty, centre)
     w = x.new_zeros(len(table), k)
     left = x.new_full((len(table),), math.inf)
     for rows in sorted({max(LEAST_ROWS, per_feature * k) for per_feature in ROWS_PER_FEATURE}):
         if rows < n / 2:
-            part = _tasks(*_spread(x, labels, rows), table, penalty)
+            part = _tasks(*_spread(x, labels, rows), table, penalty, centre)
             # The part's solution is off by its sampling error of about 1 / sqrt(rows) anyway, so a looser tolerance does.
             w, _ = _newton(part, w, max(tol, LOOSE / math.sqrt(rows)))
             factors = part.factors(w)
@@ -167,14 +173,14 @@ def _descend(tasks: _Tasks, w: Tensor, tol: float, factors: Tensor) -> tuple[Ten
     """Newton steps with fixed Hessians, while they shrink a task's gradient."""
     w = w.clone()
     g = tasks.gradient(w)
-    left = g.abs().amax(1)
+    left = tasks.size(g)
     going = (left > tol).nonzero().squeeze(1)
     for _ in range(MAX_STEPS):
         if not len(going):
             break
         there = w[going] - torch.cholesky_solve(g[going].unsqueeze(2), factors[going]).squeeze(2)
         gradient = tasks.some(going).gradient(there)
-        size = gradient.abs().amax(1)
+        size = tasks.size(gradient)
         better = size < SHRINKAGE * left[going]
         moved = going[better]
         w[moved], g[moved], left[moved] = there[better], gradient[better], size[better]
@@ -185,7 +191,7 @@ def _descend(tasks: _Tasks, w: Tensor, tol: float, factors: Tensor) -> tuple[Ten
 def _newton(tasks: _Tasks, w: Tensor, tol: float) -> tuple[Tensor, Tensor]:
     """Newton's method with backtracking."""
     w = w.clone()
-    left = tasks.gradient(w).abs().amax(1)
+    left = tasks.size(tasks.gradient(w))
     for _ in range(MAX_STEPS):
         going = (left > tol).nonzero().squeeze(1)
         if not len(going):
@@ -194,7 +200,7 @@ def _newton(tasks: _Tasks, w: Tensor, tol: float) -> tuple[Tensor, Tensor]:
         g = some.gradient(here)
         direction = torch.cholesky_solve(g.unsqueeze(2), some.factors(here)).squeeze(2)
         w[going] = here - _step_lengths(some, here, g, direction).unsqueeze(1) * direction
-        left[going] = some.gradient(w[going]).abs().amax(1)
+        left[going] = tasks.size(some.gradient(w[going]))
     return w, left
 
 

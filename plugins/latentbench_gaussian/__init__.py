@@ -18,6 +18,7 @@ class GaussianPosterior(Posterior):
 
     def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
         self.loc, self.log_scale = loc, log_scale
+        self.scale = log_scale.exp()  # [B, K]
 
     @property
     def mean(self) -> Tensor:
@@ -25,14 +26,9 @@ class GaussianPosterior(Posterior):
         return self.loc
 
     @property
-    def scale(self) -> Tensor:
-        """Standard deviation [B, K]."""
-        return self.log_scale.exp()
-
-    @property
     def variance(self) -> Tensor:
         """Scale squared [B, K]."""
-        return (2 * self.log_scale).exp()
+        return self.scale.square()
 
     def rsample(self, temperature: float, generator: Generator) -> Tensor:
         """loc + scale * noise; the temperature has no meaning here."""
@@ -50,7 +46,7 @@ class GaussianPosterior(Posterior):
 
     def kl(self) -> Tensor:
         """KL to N(0, 1): (loc^2 + scale^2 - 1) / 2 - ln scale [B, K]."""
-        return 0.5 * (self.loc.square() + torch.expm1(2 * self.log_scale)) - self.log_scale
+        return 0.5 * (self.loc.square() + self.variance - 1) - self.log_scale
 
 
 class Gaussian(LocationScaleFamily):

@@ -1,0 +1,65 @@
+"""The published ways of working, written plainly from the paper's text: what ours is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Exponential, Normal, kl_divergence
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def algorithm_1(rate: Tensor, n_exp: int, temperature: float) -> Tensor:
+    """Algorithm 1 of the paper, line by line: n_exp waiting times for every element at once, [n_exp, B, K], under autograd."""
+    waiting = Exponential(rate).rsample((n_exp,))
+    times = torch.cumsum(waiting, dim=0)
+    z: Tensor = torch.sigmoid((1 - times) / temperature).sum(dim=0)
+    return z
+
+
+def poisson_steps(images: Tensor, k: int, batch: int, n_exp: int, temperature: float) -> Iterator[float]:
+    """Training steps of a Poisson <lin|lin> VAE (eq. 3), Adamax, gradient clipping, its loss read at every step."""
+    encoder, decoder = nn.Linear(images.shape[1], k, bias=False), nn.Linear(k, images.shape[1], bias=False)
+    for layer in (encoder, decoder):
+        nn.init.normal_(layer.weight, std=0.05)
+    log_r = nn.Parameter(torch.empty(k).uniform_(-6, -4))
+    parameters = [*encoder.parameters(), *decoder.parameters(), log_r]
+
+    def loss_of(x: Tensor) -> Any:
+        log_dr = encoder(x)
+        rate = torch.exp(log_r + log_dr)
+        z = algorithm_1(rate, n_exp, temperature)
+        kl = torch.exp(log_r) * (1 + torch.exp(log_dr) * (log_dr - 1))
+        return ((x - decoder(z)).square().sum(1) + kl.sum(1)).mean()
+
+    yield from _steps(images, batch, parameters, loss_of)
+
+
+def gaussian_steps(images: Tensor, k: int, batch: int) -> Iterator[float]:
+    """Training steps of a Gaussian <lin|lin> VAE, likewise."""
+    encoder, decoder = nn.Linear(images.shape[1], 2 * k, bias=False), nn.Linear(k, images.shape[1], bias=False)
+    for layer in (encoder, decoder):
+        nn.init.normal_(layer.weight, std=0.05)
+    prior = Normal(torch.zeros(k), torch.ones(k))
+
+    def loss_of(x: Tensor) -> Any:
+        loc, log_scale = encoder(x).chunk(2, dim=1)
+        posterior = Normal(loc, torch.exp(5.3 * torch.tanh(log_scale / 5.3)))
+        return ((x - decoder(posterior.rsample())).square().sum(1) + kl_divergence(posterior, prior).sum(1)).mean()
+
+    yield from _steps(images, batch, [*encoder.parameters(), *decoder.parameters()], loss_of)
+
+
+def _steps(images: Tensor, batch: int, parameters: list[nn.Parameter], loss_of: Callable[[Tensor], Any]) -> Iterator[float]:
+    optimizer = torch.optim.Adamax(parameters, lr=0.005, foreach=False)
+    loader = DataLoader(TensorDataset(images), batch_size=batch, shuffle=True, drop_last=True)
+    while True:
+        for (x,) in loader:
+            optimizer.zero_grad()
+            loss = loss_of(x)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 500)
+            optimizer.step()
+            yield loss.item()
