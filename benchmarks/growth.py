@@ -36,6 +36,9 @@ def draw(path: Path) -> None:
         axes[1, column].set_ylabel("extra memory, MiB")
         for row in range(2):
             axes[row, column].set_xlabel(name)
+            at = [p[0] for p in curves["ours"]]
+            axes[row, column].set_xticks(at, [f"{x:g}" for x in at], minor=False)
+            axes[row, column].set_xticks([], minor=True)
             axes[row, column].legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110)
