@@ -19,6 +19,8 @@ from latentbench.execute import Job, described, execute, provenance
 from latentbench.registry import load_registry
 from latentbench.store import EVALUATION_FAILED, Store
 
+SLOW_IMPORT = "torch._dynamo"
+"""What the first optimiser of a process imports, in two seconds."""
 REPORT_EVERY = 0.2
 """Seconds between two reports of a run's progress."""
 
@@ -50,7 +52,8 @@ def run_jobs(jobs: Iterable[Job], results: Path, slots: Sequence[str], watcher: 
     A run that fails, or whose process dies, becomes a row of the store and the others go on. Ctrl-C ends the running ones; finished runs stay.
     """
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["latentbench.engine"])
+    plugins = [module.__name__ for module in load_registry().modules.values()]
+    context.set_forkserver_preload(["latentbench.engine", SLOW_IMPORT, *plugins])
     queue, free = list(jobs), list(slots)
     running: list[_Worker] = []
     failed = 0
