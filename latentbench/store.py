@@ -5,7 +5,7 @@
     arrays/     arrays for figures                             checkpoints/       trained models
 
 Every fragment is written to a temporary name and renamed, so a reader never sees half of one. The row in `runs` is written last: where it says
-`done`, everything else is there. `pandas.read_parquet("results/metrics")` reads a whole table.
+`done`, the trained model is there, and so is every evaluation that did not fail. `pandas.read_parquet("results/metrics")` reads a whole table.
 """
 
 from __future__ import annotations
