@@ -34,7 +34,7 @@ Gpus = Annotated[str | None, typer.Option("--gpus", metavar="LIST", help="Run on
 Cpus = Annotated[int | None, typer.Option("--cpus", metavar="N", help="Run N runs at a time, one thread each (default: one a core).")]
 
 
-class Retry(StrEnum):
+class Refresh(StrEnum):
     """Which stored runs `--refresh` runs again."""
 
     stale = "stale"
@@ -62,7 +62,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Run everything again, finished or not.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Run failed runs again.")] = False,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile the networks; the same as --set compile=true.")] = False,
-    refresh: Annotated[Retry | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
+    refresh: Annotated[Refresh | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
 ) -> None:
     """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
     from latentbench.runner import Selection, run_suite

@@ -20,7 +20,6 @@ from latentbench.errors import MissingPluginError
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
 from latentbench.model import Model, build_model
-from latentbench.part import Assembly
 from latentbench.plan import EvaluationPlan, Unplanned
 from latentbench.provenance import environment, git_state, hardware, source_hashes
 from latentbench.registry import Registry
@@ -61,10 +60,10 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
     try:
         assembly, options = assemble(job.run, registry)
         splits = _limited(assembly.dataset().load(cache_folder()), job.run.limit_data)
+        model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype), bool(job.run.compile))
         if job.trained:
-            model = load_model(job.run, assembly, options, store, device)
+            model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
-            model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype), bool(job.run.compile))
             trained = _train(job.run, model, splits, store, report)
         failures = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
     except Exception as error:  # whatever went wrong in a run is a result of that run
@@ -130,17 +129,6 @@ def provenance(device: str) -> dict[str, Any]:
         "git_sha": sha,
         "git_dirty": dirty,
     }
-
-
-def load_model(run: Run, assembly: Assembly, options: dict[str, Any], store: Store, device: str) -> Model:
-    """The stored model of a run.
-
-    Raises:
-        UserError: its checkpoint is missing or damaged.
-    """
-    model = build_model(assembly, options, run.seed, device, getattr(torch, run.dtype), bool(run.compile))
-    model.load_state_dict(store.read_checkpoint(run.id))
-    return model
 
 
 def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report) -> dict[str, Any]:
