@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentbench.part import Part
+from latentbench.sources import Source
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,18 @@ class DataSet(Part, ABC):
     pixels: ClassVar[Literal["real", "unit", "binary"]] = "real"
     """Real numbers, numbers in [0, 1], or only 0 and 1."""
     labelled: ClassVar[bool] = False
+    files: ClassVar[Sequence[Source]] = ()
+    """Published files that the images are made of. `latentbench data` lists, fetches and verifies them."""
 
-    @abstractmethod
     def sources(self) -> Mapping[str, str]:
-        """File name -> sha256 of every source file. Called by the plan, so it should be cheap; part of a run's identity.
+        """File name -> hash of every source file. Called by the plan, so it should be cheap; part of a run's identity.
+
+        Those of `files` are known without reading them: `load` makes sure that a file is the published one.
 
         Raises:
             UserError: a file is missing or is not what it should be.
         """
+        return {source.name: source.md5 for source in self.files}
 
     @abstractmethod
     def load(self, cache: Path) -> Splits:

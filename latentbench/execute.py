@@ -29,6 +29,8 @@ from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
 from latentbench.train import NonFiniteError, new_state, plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"
+SAVE_EVERY = 60.0
+"""Seconds between two savings of a run's training state."""
 Report = Callable[[int, int], None]
 """Called now and then with steps done and steps in all."""
 
@@ -135,14 +137,22 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report)
     training = run.train_settings
     data = splits.train.to(model.device, model.dtype)
     state = new_state(model, training, run.seed)
+    saved = store.read_state(run.id)
+    if saved is not None:
+        state.load(saved)
     _, _, steps = plan_steps(training, len(data.images))
-    start = time.monotonic()
+    start = last = time.monotonic() - state.seconds
     for now in train(state, data, run):
         report(now.step, steps)
+        if time.monotonic() - last > SAVE_EVERY:
+            last = time.monotonic()
+            state.seconds = last - start
+            store.write_state(run.id, state.tensors())
     seconds = time.monotonic() - start
     store.forget(run.id)
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
+    store.forget_state(run.id)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"steps": steps, "train_seconds": seconds, "steps_per_second": steps / seconds, "parameters": parameters}
 

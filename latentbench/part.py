@@ -29,7 +29,8 @@ class Part:
     `name` is what suites say. `version` is part of a run's identity: raise it when results change. `options_model` declares the options.
     `ignores` lists settings of a run (dotted, with wildcards: `training.temperature_*`) that this part makes meaningless; the plan drops them
     before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite says nothing; where
-    parts differ the estimator wins, then the family, the networks, the likelihood, the data set.
+    parts differ the estimator wins, then the family, the networks, the likelihood, the data set. `protocols` holds more of them by the name of a
+    training protocol, for suites that say `protocol: name`; a protocol exists for the data sets that have one of its name.
     """
 
     name: ClassVar[str]
@@ -37,6 +38,7 @@ class Part:
     options_model: ClassVar[type[Options]] = Options
     ignores: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, Any]] = {}
+    protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @classmethod
     def names_ignored(cls, setting: str) -> bool:

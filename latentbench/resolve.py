@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, reduce
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
@@ -49,10 +49,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     """
     family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
     parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
-    filled: Mapping[str, Any] = {}
-    for name in ("dataset", "likelihood", "decoder", "encoder", "family", "estimator"):
-        filled = merged(filled, parts[name].defaults) if name in parts else filled
-    filled = merged(filled, settings)
+    filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
     options = _options(filled, parts)
     values = _validated(filled, options)
     assembly = _assemble(values.latent_dim, parts)
@@ -73,6 +70,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
             "encoder": kept.get("encoder"),
             "estimator": kept.get("estimator"),
             "beta": kept.get("beta"),
+            "protocol": kept.get("protocol"),
             "compile": kept["compile"] or None,
         },
         device=cast("Any", device),
@@ -80,6 +78,21 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
         sources=_sources(dataset),
     )
     return Resolved(run, assembly, frozenset(key for key in settings if _known(key, options) and not _ignored(key, patterns)))
+
+
+def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None:
+    name = settings.get("protocol")
+    if name is not None and name not in dataset.protocols:
+        known = ", ".join(sorted(dataset.protocols)) or "none"
+        raise UserError(f"protocol: unknown protocol {name!r} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}")
+    return name
+
+
+def _preferred(parts: Mapping[str, type[Part]], protocol: str | None) -> Mapping[str, Any]:
+    """What the parts prefer where the suite says nothing: their defaults, and over all of those the protocol."""
+    order = [parts[name] for name in ("dataset", "likelihood", "decoder", "encoder", "family", "estimator") if name in parts]
+    layers = [part.defaults for part in order] + [part.protocols.get(protocol or "", {}) for part in order]
+    return reduce(merged, layers)
 
 
 @cache

@@ -80,7 +80,8 @@ class Run(BaseModel):
     """Everything that decides a run's numbers, and nothing else.
 
     Settings that the run does not read are None, or left out of the nested ones, so that they never split one run into two. `plugins` holds the
-    versions of the parts it uses, `sources` the hashes of the data set's files.
+    versions of the parts it uses, `sources` the hashes of the data set's files. `protocol` only names the preset that some of the settings came
+    from, so it is no part of the id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +99,7 @@ class Run(BaseModel):
     latent_dim: int
     beta: float | None
     seed: int
+    protocol: str | None
     dtype: Literal["float32", "float64", "bfloat16"]
     compile: bool | None
     device: Literal["cpu", "cuda"]
@@ -109,7 +111,7 @@ class Run(BaseModel):
     @property
     def id(self) -> str:
         """Sixteen hexadecimal digits: a hash over all of the above."""
-        return digest(self.model_dump(exclude_none=True))
+        return digest(self.model_dump(exclude_none=True, exclude={"protocol"}))
 
     @property
     def train_settings(self) -> Training:
@@ -138,6 +140,7 @@ class Settings(Options):
     latent_dim: int = Field(512, gt=0, lt=2**31, description="Latent dimensions K.")
     beta: float = Field(1.0, ge=0, description="KL weight.")
     seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
+    protocol: str | None = Field(None, description="Training protocol of the data set, a preset of settings; what the suite says itself wins.")
     dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="Precision; bfloat16 is that of the networks' products.")
     compile: bool = Field(False, description="Compile the networks with torch.compile, which needs a C++ compiler on the CPU.")
     limit_data: float = Field(1.0, gt=0, le=1, description="Share of every split that is used.")

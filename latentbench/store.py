@@ -148,6 +148,25 @@ class Store:
         except (OSError, SafetensorError) as error:
             raise UserError(f"checkpoint {path} cannot be read: {error}; run the suite with --force to train it again") from error
 
+    def state_path(self, run_id: str) -> Path:
+        """Where the state of a run that is being trained is."""
+        return self.path / "states" / f"{run_id}.safetensors"
+
+    def write_state(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
+        """Write the state that an interrupted run goes on from."""
+        self._write_tensors(self.state_path(run_id), tensors)
+
+    def read_state(self, run_id: str) -> dict[str, Tensor] | None:
+        """The state that an interrupted run goes on from, or None where there is none."""
+        from safetensors.torch import load_file
+
+        path = self.state_path(run_id)
+        return dict(load_file(path)) if path.exists() else None
+
+    def forget_state(self, run_id: str) -> None:
+        """Remove a run's state."""
+        self.state_path(run_id).unlink(missing_ok=True)
+
     def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         from safetensors.torch import save
 

@@ -17,8 +17,6 @@ from latentbench_poisson.sampler import relaxed_and_hard_poisson, relaxed_poisso
 
 LOG_RESIDUAL_LIMIT = 10.0
 """Soft upper limit of the encoder's log dr, as in the authors' code."""
-LOG_RATE_LIMIT = 5.3
-"""Soft upper limit of the log rate ln r + ln dr that is sampled from, for posterior and prior, as in the authors' code: rates up to 200."""
 
 
 def softly_below(limit: float, x: Tensor) -> Tensor:
@@ -32,10 +30,9 @@ class PoissonPosterior(Posterior):
     The KL is that of the rates before the soft limit of the total log-rate (the authors' code); samples, mean and variance come after it.
     """
 
-    def __init__(self, log_r: Tensor, log_dr: Tensor, cap: ArrivalCap) -> None:
+    def __init__(self, log_r: Tensor, log_dr: Tensor, log_rate_limit: float, cap: ArrivalCap) -> None:
         self.log_r, self.log_dr, self.cap = log_r, log_dr, cap
-        total = softly_below(LOG_RATE_LIMIT, log_r + log_dr)
-        self.rate = total.exp() + torch.finfo(torch.float32).eps
+        self.rate = softly_below(log_rate_limit, log_r + log_dr).exp() + torch.finfo(torch.float32).eps
 
     @property
     def mean(self) -> Tensor:
@@ -79,6 +76,9 @@ class PoissonOptions(Options):
     truncate: bool = Field(
         True, description="Draw n_exp arrivals in training, as published; else all. At T = 1 the cut lowers the mean count by 5 % at rate 3."
     )
+    log_rate_limit: float = Field(
+        5.3, description="Soft upper limit of the log rate ln r + ln dr that is sampled from, for posterior and prior: rates up to 200."
+    )
 
 
 class Poisson(AmortisedFamily):
@@ -88,6 +88,7 @@ class Poisson(AmortisedFamily):
     options_model = PoissonOptions
     relaxed = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.05}
+    protocols = {"paper-2026": {"family_options.log_rate_limit": 5.0}}
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)
@@ -96,14 +97,16 @@ class Poisson(AmortisedFamily):
         self.log_r = Parameter(torch.empty(self.latent_dim).uniform_(-6.0, high))
         assert isinstance(options, PoissonOptions)
         self.cap = ArrivalCap(options.truncate)
+        self.log_rate_limit = options.log_rate_limit
 
     def posterior(self, features: Tensor) -> PoissonPosterior:
         """Pois(r dr) with ln dr from features [B, K]."""
-        return PoissonPosterior(self.log_r, softly_below(LOG_RESIDUAL_LIMIT, features), self.cap)
+        return PoissonPosterior(self.log_r, softly_below(LOG_RESIDUAL_LIMIT, features), self.log_rate_limit, self.cap)
 
     def prior(self, batch: int) -> PoissonPosterior:
         """Pois(r)."""
-        return PoissonPosterior(self.log_r, torch.zeros(batch, self.latent_dim, dtype=self.log_r.dtype, device=self.log_r.device), self.cap)
+        zeros = torch.zeros(batch, self.latent_dim, dtype=self.log_r.dtype, device=self.log_r.device)
+        return PoissonPosterior(self.log_r, zeros, self.log_rate_limit, self.cap)
 
     def begin_epoch(self, epoch: int, epochs: float) -> None:
         """Set n_exp from the largest rates of the epoch that ended."""

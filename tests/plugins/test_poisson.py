@@ -12,7 +12,7 @@ from latentbench.streams import stream
 
 
 def posterior(log_r, log_dr):
-    return PoissonPosterior(torch.tensor(log_r, dtype=torch.float64), torch.tensor([log_dr], dtype=torch.float64), ArrivalCap())
+    return PoissonPosterior(torch.tensor(log_r, dtype=torch.float64), torch.tensor([log_dr], dtype=torch.float64), 5.3, ArrivalCap())
 
 
 def kl_by_sum(rate_q, rate_p):
@@ -38,7 +38,7 @@ def test_the_soft_limits_open_a_gap_between_the_kl_and_the_sampled_rates():
 
 def test_the_kl_does_not_cancel_near_the_prior():
     u = torch.tensor([[1e-3, -1e-3, 1e-2]])
-    q = PoissonPosterior(torch.zeros(3), u, ArrivalCap())
+    q = PoissonPosterior(torch.zeros(3), u, 5.3, ArrivalCap())
     assert q.kl().double() == pytest.approx((u.double() * u.double().exp() - torch.expm1(u.double())).numpy(), rel=1e-3)
 
 
