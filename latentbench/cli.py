@@ -154,6 +154,40 @@ def compare(
     print(render(compare_stores(results or [DEFAULT_RESULTS], query, load_registry().better()), format_))
 
 
+data_app = typer.Typer(help="Source files of data sets: list, fetch or verify them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+DataSets = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Data sets (default: all).")]
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List data sets, and where their source files are."""
+    from latentbench.data import listing
+    from latentbench.registry import load_registry
+    from latentbench.show import print_table
+
+    print_table(listing(load_registry()), ("data set", "image", "pixels", "labels", "protocols", "source files"))
+
+
+@data_app.command("fetch")
+def data_fetch(datasets: DataSets = None) -> None:
+    """Find or download the source files, check them by their hashes, and prepare what is made of them."""
+    from latentbench.data import fetch
+    from latentbench.registry import load_registry
+
+    fetch(load_registry(), datasets or [])
+
+
+@data_app.command("verify")
+def data_verify(datasets: DataSets = None) -> None:
+    """Read every source file that is there and compare its hash with the published one. Downloads nothing."""
+    from latentbench.data import verify
+    from latentbench.registry import load_registry
+
+    for name, outcome in verify(load_registry(), datasets or []):
+        print(f"{name}: {outcome}")
+
+
 def parse_numbers(text: str, flag: str) -> list[int]:
     """`0-7`, `0,2` or `0,4-6` as numbers, each once.
 

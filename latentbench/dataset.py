@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,6 +13,14 @@ from torch import Tensor
 
 from latentbench.part import Part
 from latentbench.sources import Source
+
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many parts of it are done, and of how many."""
+
+
+def silent(doing: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,16 @@ class DataSet(Part, ABC):
             UserError: a file is missing or is not what it should be.
         """
         return {source.name: source.md5 for source in self.files}
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Make `load` quick and sure: read, or download, the source files, and cache what is prepared of them. Called once before runs start.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """
+        for done, source in enumerate(self.files):
+            progress(f"{self.name}: {source.name}", done, len(self.files))
+            source.read(cache)
 
     @abstractmethod
     def load(self, cache: Path) -> Splits:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentbench.compare import Query, compare, render
+from latentbench.data import prepare
 from latentbench.engine import run_jobs
 from latentbench.errors import UserError
 from latentbench.execute import Job, store_blocked
@@ -54,6 +55,8 @@ def run_suite(suite: Path, results: Path, device: str, slots: Sequence[str], cha
     store.check_writable()
     jobs = [job for item in plan.runs if (job := selection.job(item))]
     store_blocked(plan.blocked, store)
+    registry = load_registry()
+    prepare([registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)])
     with Progress(plan, jobs, len(slots)) as progress:
         failed = run_jobs(jobs, results, slots, progress)
     progress.summary(results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -92,6 +92,11 @@ def print_run(results: Path, prefix: str) -> None:
     mine = mine.astype(object).where(mine.notna(), "")
     if len(mine):
         print("\n" + tabulate(mine.to_records(index=False).tolist(), list(mine.columns), tablefmt="simple", floatfmt=".5g"))
+
+
+def print_table(body: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+    """A plain table of words."""
+    print(tabulate(body, header, tablefmt="simple", disable_numparse=True))
 
 
 def _pretty(value: Any) -> str:

@@ -1,13 +1,19 @@
-"""Data sets: `digits`, `photo_patches` and their binary versions."""
+"""Data sets: the paper's, two that need no download, and binary versions for the Bernoulli likelihood."""
 
 from latentbench import hookimpl
 from latentbench.dataset import DataSet
+from latentbench_datasets.cifar import Cifar16, Cifar16Centred
 from latentbench_datasets.digits import Digits, DigitsBinary
-from latentbench_datasets.mnist import Mnist, MnistBinary
+from latentbench_datasets.mnist import FashionMnist, Mnist, MnistBinary
 from latentbench_datasets.photo_patches import PhotoPatches, PhotoPatchesBinary
+from latentbench_datasets.van_hateren import VanHateren, VanHaterenCentred
 
 
 @hookimpl
 def register_datasets() -> list[type[DataSet]]:
-    """Register all four."""
-    return [Digits, DigitsBinary, Mnist, MnistBinary, PhotoPatches, PhotoPatchesBinary]
+    """Register them all."""
+    return [
+        *(Digits, DigitsBinary, PhotoPatches, PhotoPatchesBinary),
+        *(Mnist, MnistBinary, FashionMnist),
+        *(Cifar16, Cifar16Centred, VanHateren, VanHaterenCentred),
+    ]

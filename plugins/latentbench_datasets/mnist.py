@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,6 +18,10 @@ from latentbench.sources import Source
 
 IMAGES, LABELS = 0x00000803, 0x00000801
 """Magic numbers: unsigned bytes in three dimensions, and in one."""
+
+GZIPPED = b"\x1f\x8b"
+HOME = "https://storage.googleapis.com/cvdf-datasets/mnist"
+FASHION_HOME = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
 PAPER = {
     "training.epochs": 1200,
@@ -64,23 +68,19 @@ def shape_of(content: bytes) -> tuple[int, ...]:
 
 
 def array_of(content: bytes) -> Tensor:
-    """The data of an idx file as a tensor of bytes."""
+    """The data of an idx file, gzipped or not, as a tensor of bytes."""
+    content = gzip.decompress(content) if content[:2] == GZIPPED else content
     data = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * content[3])
     return torch.from_numpy(data.copy()).view(shape_of(content))
 
 
-def idx_sources(folder: str, home: str, md5: Mapping[str, str]) -> tuple[Source, ...]:
-    """The four files of a data set in MNIST's format; `md5` of each one's uncompressed content."""
-    return tuple(_idx_source(folder, home, name, digest) for name, digest in md5.items())
+def _read(path: Path) -> bytes:
+    return read_idx(path, IMAGES if "images" in path.name else LABELS)
 
 
-def _idx_source(folder: str, home: str, name: str, md5: str) -> Source:
-    magic = IMAGES if "images" in name else LABELS
-
-    def reader(path: Path) -> bytes:
-        return read_idx(path, magic)
-
-    return Source({f"{folder}/{name}.gz": reader, f"{folder}/{name}": reader}, md5, f"{home}/{name}.gz")
+def _checked_archive(path: Path) -> bytes:
+    _read(path)
+    return path.read_bytes()  # published hashes are those of the archive
 
 
 class Mnist(DataSet):
@@ -95,15 +95,14 @@ class Mnist(DataSet):
     labelled = True
     defaults = {"likelihood": "gaussian"}
     protocols = {"paper": PAPER, "paper-2026": PAPER_2026}
-    files: ClassVar[Sequence[Source]] = idx_sources(
-        "mnist",
-        "https://storage.googleapis.com/cvdf-datasets/mnist",
-        {
+    files: ClassVar[Sequence[Source]] = tuple(
+        Source({f"mnist/{name}.gz": _read, f"mnist/{name}": _read}, md5, f"{HOME}/{name}.gz")
+        for name, md5 in {
             "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
             "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
             "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
             "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-        },
+        }.items()
     )
 
     def load(self, cache: Path) -> Splits:
@@ -129,3 +128,18 @@ class MnistBinary(Mnist):
 
     def _finish(self, images: Tensor) -> Tensor:
         return (images >= 0.5).to(images.dtype)
+
+
+class FashionMnist(Mnist):
+    """Articles of clothing in MNIST's format and sizes (Xiao, Rasul & Vollgraf 2017); the test images are the validation split."""
+
+    name = "fashion_mnist"
+    files = tuple(
+        Source({f"fashion_mnist/{name}.gz": _checked_archive}, md5, f"{FASHION_HOME}/{name}.gz")
+        for name, md5 in {
+            "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
+            "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
+        }.items()
+    )

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor
 
+from latentbench.dataset import DataSet
+
+GREY = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue."""
 CUTOFF = 0.5
 """Cut-off frequency of the whitening filter, in cycles per pixel."""
 WINDOW = 13
 """Side of the window of local contrast normalisation, in pixels."""
+PAPER_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.005, "training.warmup": "5 epochs", "training.grad_clip": 500.0}
+"""Training on 16x16 patches in the authors' code of November 2024, with which the paper's figures agree."""
+PAPER_2026_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.005}
+"""The same in their code of February 2026; its warm-up of 1 % of the run is the default."""
 
 
-def prepare(tiles: Tensor, crop: int, chunk: int = 20_000) -> Tensor:
+def recipe_key(dataset: DataSet) -> str:
+    """The name that prepared patches are cached under: data set, version of its recipe, hash of its source files."""
+    hashes = hashlib.sha256(repr(sorted(dataset.sources().items())).encode()).hexdigest()
+    return f"{dataset.name}-{dataset.version}-{hashes[:16]}"
+
+
+def prepare(tiles: Tensor, crop: int, chunk: int = 10_000, centred_filter: bool = False) -> Tensor:
     """Process square tiles [N, n, n] and cut `crop` pixels from each side: patches [N, 1, n - 2 crop, n - 2 crop] in float32."""
-    parts = [z_score(normalise_contrast(whiten(part.double()))) for part in tiles.split(chunk)]
+    gain = whitening_filter(tiles.shape[-1], centred_filter)
+    parts = [z_score(normalise_contrast(whiten(part.double(), gain))) for part in tiles.split(chunk)]
     inner = slice(crop, tiles.shape[-1] - crop)
     return torch.cat([part[:, inner, inner].float() for part in parts]).unsqueeze(1)
 
 
-def whitening_filter(n: int) -> Tensor:
-    """f exp(-(f / f0)^4) on an n x n grid (Olshausen & Field 1997), as coded by Boutin et al. and used by the paper.
+def whitening_filter(n: int, centred: bool = False) -> Tensor:
+    """f exp(-(f / f0)^4) on an n x n grid (Olshausen & Field 1997), as coded by Boutin et al. and used by the paper, or `centred`.
 
-    There the grid of frequencies is centred, while the spectrum that it multiplies is not: f is measured from the corner of highest frequency
-    rather than from zero. Results depend on it, so it is kept.
+    In their code the grid of frequencies is centred, while the spectrum that it multiplies is not: f is measured from the corner of highest
+    frequency rather than from zero. Results depend on it, so it is kept. The textbook's filter measures f from zero.
     """
-    axis = torch.linspace(-0.5, 0.5, n, dtype=torch.float64)
+    axis = torch.fft.fftfreq(n, dtype=torch.float64) if centred else torch.linspace(-0.5, 0.5, n, dtype=torch.float64)
     f = torch.hypot(axis[:, None], axis[None, :])
     return f * torch.exp(-((f / CUTOFF) ** 4))
 
 
-def whiten(tiles: Tensor) -> Tensor:
-    """Filter tiles [N, n, n]."""
-    filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(tiles) * whitening_filter(tiles.shape[-1])).real
+def whiten(tiles: Tensor, gain: Tensor) -> Tensor:
+    """Filter tiles [N, n, n] by a gain [n, n] at every frequency."""
+    filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(tiles) * gain).real
     return filtered
 
 

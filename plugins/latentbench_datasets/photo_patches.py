@@ -14,11 +14,9 @@ from latentbench.cache import cached
 from latentbench.dataset import DataSet, Split, Splits
 from latentbench.errors import UserError
 from latentbench.files import sha256_of
-from latentbench_datasets.patches import prepare
+from latentbench_datasets.patches import GREY, prepare, recipe_key
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
-GREY = (0.2989, 0.587, 0.114)
-"""Weights of red, green and blue."""
 TILE, CROP, STRIDE = 24, 4, 5
 ROWS, COLUMNS = 4, 5
 """Every photograph is cut into a grid of regions; tiles lie wholly inside one."""
@@ -53,8 +51,7 @@ class PhotoPatches(DataSet):
 
     def load(self, cache: Path) -> Splits:
         """The patches, prepared once and cached."""
-        hashes = "-".join(digest[:8] for digest in self.sources().values())
-        patches = cached(cache, f"photo_patches-{self.version}-{hashes}", self._prepare)
+        patches = cached(cache, recipe_key(self), self._prepare)
         return Splits(Split(self._finish(patches["train"])), Split(self._finish(patches["validation"])))
 
     def _prepare(self) -> dict[str, Tensor]:
