@@ -32,6 +32,8 @@ class Family(Part, nn.Module, ABC):
     """Whether `encode` returns a `Posterior`."""
     covaries: ClassVar[bool] = False
     """Whether dimensions of one code covary, so that its covariance is more than its variances."""
+    relaxed: ClassVar[bool] = False
+    """Whether `rsample` is a relaxation, at a temperature, of discrete samples. Others ignore the temperature, and suites need not set it."""
     features: int
     """How many numbers per image an encoder must give; 0 where there is no encoder."""
 
@@ -72,9 +74,6 @@ class AmortisedFamily(Family):
 
     cost = "nelbo"
     has_posterior = True
-    relaxed: ClassVar[bool] = False
-    """Whether `rsample` is a relaxation, at a temperature, of discrete samples. Others ignore the temperature, and suites need not set it."""
-
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         temperatures = frozenset() if cls.relaxed else frozenset({"training.temperature_*"})

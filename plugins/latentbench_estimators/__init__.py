@@ -1,79 +1,12 @@
-"""Gradient estimators: `mc` and `exact`."""
-
-from __future__ import annotations
-
-from typing import Literal
-
-from pydantic import Field
-from torch import Tensor
+"""Gradient estimators: `exact`, `mc`, `straight_through` and `hard_forward`."""
 
 from latentbench import hookimpl
 from latentbench.estimator import Estimator
-from latentbench.network import dictionary_of
-from latentbench.objective import Loss, Step
-from latentbench.part import Assembly, Options
-
-
-def negative_elbo(step: Step, reconstruction: Tensor) -> Loss:
-    """The mean over images of reconstruction + beta KL, from the reconstruction term [B]."""
-    kl = step.posterior.kl().sum(1)
-    return Loss((reconstruction + step.beta * kl).mean(), {"reconstruction": reconstruction.detach(), "kl": kl.detach()})
-
-
-class MonteCarlo(Estimator):
-    """The reparameterised, or pathwise, estimator with one sample an image at the scheduled temperature (Kingma & Welling 2014)."""
-
-    name = "mc"
-
-    def loss(self, step: Step) -> Loss:
-        """-ln p(x | z) at a differentiable sample z, + beta KL."""
-        z = step.posterior.rsample(step.temperature, step.generator)
-        return negative_elbo(step, step.likelihood.reconstruction(step.images, step.decoder(z)))
-
-
-class ExactOptions(Options):
-    """Options of `exact`."""
-
-    covariance: Literal["full", "diagonal"] = Field(
-        "full", description="`diagonal` leaves out covariances between latent dimensions (the paper's categorical); it differs where there are any."
-    )
-
-
-class Exact(Estimator):
-    """The loss in closed form, without samples: E |x - Phi z|^2 = |x - Phi E z|^2 + tr(Phi' Phi Cov z) (Poisson VAE, eq. 21)."""
-
-    name = "exact"
-    options_model = ExactOptions
-    ignores = frozenset({"training.temperature_*"})
-
-    def __init__(self, assembly: Assembly, options: Options) -> None:
-        super().__init__(assembly, options)
-        assert isinstance(options, ExactOptions)
-        self.diagonal = options.covariance == "diagonal"
-
-    @classmethod
-    def ignored(cls, assembly: Assembly) -> frozenset[str]:
-        """The covariance means nothing for independent latents."""
-        return cls.ignores if assembly.family.covaries else cls.ignores | {"estimator_options.covariance"}
-
-    @classmethod
-    def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """A linear decoder and a squared error are needed."""
-        if not assembly.linear_decoder:
-            return f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
-        if not assembly.likelihood.quadratic:
-            return f"it needs a squared error, and the likelihood '{assembly.likelihood.name}' has none"
-        return None
-
-    def loss(self, step: Step) -> Loss:
-        """The squared error at the posterior mean, + the decoded variance, + beta KL."""
-        posterior = step.posterior
-        dictionary, _ = dictionary_of(step.decoder)
-        spread = posterior.variance @ dictionary.square().sum(0) if self.diagonal else posterior.decoded_variance(dictionary)
-        return negative_elbo(step, step.likelihood.reconstruction(step.images, step.decoder(posterior.mean)) + spread)
+from latentbench_estimators.exact import Exact
+from latentbench_estimators.sampled import HardForward, MonteCarlo, StraightThrough
 
 
 @hookimpl
 def register_estimators() -> list[type[Estimator]]:
-    """Register `mc` and `exact`."""
-    return [MonteCarlo, Exact]
+    """Register all four."""
+    return [Exact, MonteCarlo, StraightThrough, HardForward]

@@ -1,11 +1,13 @@
-"""Networks: `linear`."""
+"""Networks: `linear`, `conv` and `mlp`."""
 
 from latentbench import hookimpl
 from latentbench.network import Network
+from latentbench_networks.conv import Conv
 from latentbench_networks.linear import Linear
+from latentbench_networks.mlp import Mlp
 
 
 @hookimpl
 def register_networks() -> list[type[Network]]:
-    """Register `linear`."""
-    return [Linear]
+    """Register all three."""
+    return [Linear, Conv, Mlp]
