@@ -29,11 +29,13 @@ def evaluate(trained: Trained, run_id: str, evaluations: Iterable[EvaluationPlan
 
 
 def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, store: Store) -> None:
-    """Arrays and units first: where metrics are, the evaluation is whole."""
+    """Arrays, pictures and units first: where metrics are, the evaluation is whole."""
     key: dict[str, Any] = {"run_id": run_id, "evaluation": item.name, "evaluation_id": item.id}
     fragment = f"{run_id}-{item.id}"
     if outcome.arrays:
         store.write_arrays(run_id, item.id, outcome.arrays)
+    for name, picture in outcome.pictures.items():
+        store.write_picture(run_id, f"{item.id}-{name}", picture)
     if outcome.units:
         units = [
             {**key, "split": m.split, "unit": unit, "metric": m.name, "value": value}

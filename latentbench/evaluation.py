@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from latentbench.codes import Posterior
 from latentbench.dataset import Split, Splits
 from latentbench.model import Model
-from latentbench.part import Options, Part
+from latentbench.part import Assembly, Options, Part
 from latentbench.streams import stream
 
 Better = Literal["lower", "higher"]
@@ -50,11 +50,12 @@ class PerUnit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation returns: numbers, numbers per latent, and arrays for figures."""
+    """What an evaluation returns: numbers (at least one), numbers per latent, arrays for figures, and pictures as grey bytes [H, W]."""
 
-    metrics: Sequence[Metric] = ()
+    metrics: Sequence[Metric]
     units: Sequence[PerUnit] = ()
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ class Codes:
 
 
 class Trained:
-    """What an evaluation gets: the trained model, the splits, and codes that are computed once and shared between evaluations.
+    """What an evaluation gets: the trained model, its parts, the splits, and codes that are computed once and shared between evaluations.
 
     Every split's sampling noise is a stream of its own, so results do not depend on which evaluations run, or in which order.
     """
 
-    def __init__(self, model: Model, splits: Splits, seed: int, batch_size: int = 1000) -> None:
+    def __init__(self, model: Model, assembly: Assembly, splits: Splits, seed: int, batch_size: int = 1000) -> None:
         self.model = model
+        self.assembly = assembly
         self.splits: dict[str, Split] = dict(splits.items())
         self.seed = seed
         self.batch_size = batch_size

@@ -67,7 +67,7 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
             trained = _train(job.run, model, splits, store, report)
-        failures = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
+        failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
     except Exception as error:  # whatever went wrong in a run is a result of that run
         row = {**described(job.run), **provenance(device), "started": began, "wall_seconds": time.monotonic() - start, **failure(error)}
         if job.trained:

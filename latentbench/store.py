@@ -3,6 +3,7 @@
     runs/       one row a run                                  metrics/, units/   one fragment a run and evaluation
     history/    what training recorded                         summaries/         published or aggregated values
     arrays/     arrays for figures                             checkpoints/       trained models
+    pictures/   what some of them look like                    states/            runs that are being trained, or were interrupted
 
 Every fragment is written to a temporary name and renamed, so a reader never sees half of one. The row in `runs` is written last: where it says
 `done`, the trained model is there, and so is every evaluation that did not fail. `pandas.read_parquet("results/metrics")` reads a whole table.
@@ -118,12 +119,20 @@ class Store:
         """Remove what is stored of a run, its row first: what follows is about another model."""
         for path in [self.path / "runs" / f"{run_id}.parquet", *(p for t in TABLES for p in (self.path / t).glob(f"{run_id}[-.]*"))]:
             path.unlink(missing_ok=True)
-        for path in (self.path / "arrays" / run_id).glob("*"):
+        for path in (p for kind in ("arrays", "pictures") for p in (self.path / kind / run_id).glob("*")):
             path.unlink(missing_ok=True)
 
     def write_arrays(self, run_id: str, evaluation_id: str, arrays: Mapping[str, Tensor]) -> None:
         """Write the arrays that an evaluation made for figures."""
         self._write_tensors(self.path / "arrays" / run_id / f"{evaluation_id}.safetensors", arrays)
+
+    def write_picture(self, run_id: str, name: str, picture: Tensor) -> None:
+        """Write a picture, grey bytes [H, W], as PNG."""
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        Image.fromarray(picture.cpu().numpy()).save(buffer, "PNG")
+        write_atomically(self.path / "pictures" / run_id / f"{name}.png", buffer.getvalue())
 
     def checkpoint_path(self, run_id: str) -> Path:
         """Where the trained model of a run is."""

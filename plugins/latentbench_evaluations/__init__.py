@@ -1,13 +1,15 @@
-"""Evaluations: `elbo`, `sparsity`, `active_units`."""
+"""Evaluations: the negative ELBO and squared errors, sparsity, active units, readouts of labels, arrays and pictures for figures."""
 
 from latentbench import hookimpl
 from latentbench.evaluation import Evaluation
 from latentbench_evaluations.active_units import ActiveUnits
 from latentbench_evaluations.elbo import Elbo
+from latentbench_evaluations.pictures import Dictionary, Reconstructions, Samples
+from latentbench_evaluations.readout import Knn, LinearProbe, Shattering
 from latentbench_evaluations.sparsity import Sparsity
 
 
 @hookimpl
 def register_evaluations() -> list[type[Evaluation]]:
-    """Register all of them."""
-    return [Elbo, Sparsity, ActiveUnits]
+    """Register them all."""
+    return [Elbo, Sparsity, ActiveUnits, Knn, Shattering, LinearProbe, Samples, Reconstructions, Dictionary]

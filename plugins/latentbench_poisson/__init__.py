@@ -10,9 +10,11 @@ from torch.nn.functional import softplus
 
 from latentbench import hookimpl
 from latentbench.codes import Code, Posterior
+from latentbench.evaluation import Evaluation
 from latentbench.family import AmortisedFamily, Family
 from latentbench.part import Assembly, Options
 from latentbench_poisson.arrivals import ArrivalCap
+from latentbench_poisson.histograms import RelaxedPoissonHistograms
 from latentbench_poisson.sampler import relaxed_and_hard_poisson, relaxed_poisson
 
 LOG_RESIDUAL_LIMIT = 10.0
@@ -121,3 +123,9 @@ class Poisson(AmortisedFamily):
 def register_families() -> list[type[Family]]:
     """Register `poisson`."""
     return [Poisson]
+
+
+@hookimpl
+def register_evaluations() -> list[type[Evaluation]]:
+    """Register `relaxed_poisson`."""
+    return [RelaxedPoissonHistograms]

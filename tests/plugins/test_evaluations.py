@@ -1,14 +1,21 @@
 """Evaluations against closed forms."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from latentbench_evaluations.pictures import grid
 from latentbench_evaluations.sparsity import lifetime_sparsity
+from scipy import stats
+from scipy.integrate import quad
+from scipy.special import expit
 
 from latentbench.cache import cache_folder
 from latentbench.evaluation import Trained
 from latentbench.model import build_model
+from latentbench.registry import load_registry
 from latentbench.resolve import assemble
 from latentbench.streams import stream
 
@@ -18,7 +25,8 @@ N = 200_000
 def trained(make_run, registry, **changes):
     run = make_run(**changes).run
     assembly, options = assemble(run, registry)
-    return Trained(build_model(assembly, options, run.seed, "cpu", torch.float32).eval(), assembly.dataset().load(cache_folder()), run.seed)
+    model = build_model(assembly, options, run.seed, "cpu", torch.float32).eval()
+    return Trained(model, assembly, assembly.dataset().load(cache_folder()), run.seed)
 
 
 def outcome(registry, name, given, **options):
@@ -102,3 +110,137 @@ def test_codes_do_not_depend_on_what_was_measured_before(make_run, registry):
     one.prior_samples(10), one.codes("train")
     assert torch.equal(one.codes("validation").sample, other.codes("validation").sample)
     assert one.codes("validation") is one.codes("validation")
+
+
+FAMILIES = ("poisson", "gaussian", "laplace", "categorical", "gaussian+relu", "gaussian+exp", "test_lca")
+
+
+@pytest.mark.parametrize("name", sorted(load_registry().parts["evaluations"]))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_evaluation_measures_every_family_it_applies_to(name, family, make_run, registry):
+    """Finite numbers with a name, the same at every call; a curve's points differ in their index."""
+    given = trained(make_run, registry, family=family)
+    part = registry.evaluation(name)
+    if part.inapplicable(given.assembly, part.options_model()) is not None:
+        pytest.skip(part.inapplicable(given.assembly, part.options_model()))
+    result, again = outcome(registry, name, given), outcome(registry, name, given)
+    assert result.metrics
+    assert all(math.isfinite(m.value) for m in result.metrics)
+    assert [m.value for m in result.metrics] == [m.value for m in again.metrics]
+    points = [(m.name, m.split, m.index) for m in result.metrics]
+    assert len(set(points)) == len(points)
+    assert all(picture.dtype == torch.uint8 and picture.ndim == 2 for picture in result.pictures.values())
+    assert all(torch.isfinite(array).all() for array in result.arrays.values())
+
+
+class Labelled:
+    """A trained model whose codes are what a test says."""
+
+    def __init__(self, given, features):
+        self.given, self.splits, self.assembly = given, given.splits, given.assembly
+        self.table = {split: features(data.labels) for split, data in given.splits.items()}
+
+    def codes(self, split):
+        codes = self.given.codes(split)
+        return replace(codes, representation=self.table[split], mean=torch.zeros_like(codes.mean))
+
+
+def one_hot(labels):
+    return torch.nn.functional.one_hot(labels, 10).float()
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"), [("knn", "knn_accuracy"), ("shattering", "shattering_accuracy"), ("linear_probe", "linear_probe_accuracy")]
+)
+def test_readouts_find_labels_that_are_there_and_none_that_are_not(name, metric, make_run, registry):
+    """One-hot labels as features are read perfectly; a constant feature gives chance: about 1 in 10, or a half for halves of the classes."""
+    given = trained(make_run, registry)
+    options = {"sizes": [10_000]} if name == "knn" else {}
+    perfect = outcome(registry, name, Labelled(given, one_hot), **options)
+    nothing = outcome(registry, name, Labelled(given, one_hot), readout="mean", **options)
+    found = {m.name: m.value for m in perfect.metrics}, {m.name: m.value for m in nothing.metrics}
+    assert found[0][metric] == 1.0
+    chance = 0.5 if name == "shattering" else 0.1
+    assert found[1][metric] == pytest.approx(chance, abs=0.06)
+
+
+def test_knn_draws_from_the_first_half_and_tests_on_the_second(make_run, registry):
+    given = trained(make_run, registry)
+    result = outcome(registry, "knn", given, sizes=[20, 100, 5000], draws=7)
+    assert [(m.index, m.n) for m in result.metrics] == [(20, 7), (100, 7), (180, 1)]
+    x, y = given.codes("validation").representation.numpy(), given.splits["validation"].labels.numpy()
+    distances = ((x[180:, None] - x[None, :180]) ** 2).sum(2)
+    nearest = y[:180][np.argsort(distances, axis=1, kind="stable")[:, :5]]
+    votes = np.array([np.bincount(row, minlength=10).argmax() for row in nearest])
+    assert result.metrics[-1].value == pytest.approx((votes == y[180:]).mean(), abs=1e-9)
+
+
+def test_shattering_is_the_mean_of_scikit_learn_s_regressions(make_run, registry):
+    from itertools import combinations
+
+    from sklearn.linear_model import LogisticRegression
+
+    given = trained(make_run, registry, family="gaussian")
+    (x, y), (test_x, test_y) = (
+        (given.codes(split).representation.double().numpy(), given.splits[split].labels.numpy()) for split in ("train", "validation")
+    )
+    accuracies = []
+    for chosen in combinations(range(10), 5):
+        if 0 in chosen:
+            model = LogisticRegression(max_iter=10_000, tol=1e-6).fit(x, np.isin(y, chosen))
+            accuracies.append(model.score(test_x, np.isin(test_y, chosen)))
+    result = outcome(registry, "shattering", given)
+    assert result.metrics[0].n == len(accuracies) == 126
+    assert result.metrics[0].value == pytest.approx(np.mean(accuracies), abs=4e-4)
+    assert result.metrics[0].standard_error == pytest.approx(np.std(accuracies, ddof=1) / 126**0.5, rel=0.02)
+
+
+def test_readouts_need_labels(make_run, registry):
+    run = make_run(dataset="photo_patches")
+    for name in ("knn", "shattering", "linear_probe"):
+        part = registry.evaluation(name)
+        assert part.inapplicable(run.assembly, part.options_model()) == "it needs labels, and 'photo_patches' has none"
+
+
+def test_a_dictionary_is_ordered_by_kl(make_run, registry):
+    given = trained(make_run, registry)
+    result = outcome(registry, "dictionary", given)
+    kl = given.codes("validation").kl.mean(0)
+    order = result.arrays["order"]
+    assert torch.equal(kl[order], kl.sort().values)
+    assert torch.equal(result.arrays["elements"][0].flatten(), given.model.decoder.weight[:, order[0]])
+
+
+def test_reconstructions_and_samples_are_decoded_true_samples(make_run, registry):
+    given = trained(make_run, registry)
+    seen = outcome(registry, "reconstructions", given, n=5).arrays
+    assert torch.equal(seen["images"], given.splits["validation"].images[:5])
+    assert torch.equal(seen["decoded_sample"], given.decode(given.codes("validation").sample[:5]))
+    drawn = outcome(registry, "samples", given, n=9)
+    assert torch.equal(drawn.arrays["images"], given.decode(given.prior_samples(9)))
+    assert values(drawn)["prior_energy"] == pytest.approx(float(drawn.arrays["images"].square().sum((1, 2, 3)).mean()), rel=1e-5)
+
+
+def test_a_picture_scales_every_image_by_itself_unless_pixels_are_shared():
+    images = torch.tensor([-1.0, 0.0, 2.0, 0.5]).view(1, 1, 2, 2)
+    assert grid(images, zoom=1)[:2, :2].tolist() == [[64, 128], [255, 159]]
+    assert grid(images, shared=True, zoom=1)[:2, :2].tolist() == [[0, 0], [255, 128]]
+
+
+def test_histograms_of_relaxed_counts_have_the_means_of_quadrature(make_run, registry):
+    """E z = sum over n_exp arrivals of E sigmoid((1 - S_n) / T) with Gamma-distributed S_n; five standard errors (fails with probability 2e-6)."""
+    result = outcome(registry, "relaxed_poisson", trained(make_run, registry), rate=1.0, n=200_000)
+    for metric in result.metrics:
+        t, n_exp = metric.index, int(stats.poisson.ppf(1 - 1e-5, 1.0))
+        if t == 0:
+            expected = 1.0
+        else:
+            expected = sum(
+                quad(lambda s, n=n: stats.gamma.pdf(s, n) * expit((1 - s) / t), 0, 1 + 40 * t, points=[1.0], limit=200)[0]
+                for n in range(1, n_exp + 1)
+            )
+        assert abs(metric.value - expected) < 5 * metric.standard_error
+    histograms = result.arrays["histograms"]
+    assert torch.allclose(histograms.sum(1), torch.tensor(100.0, dtype=torch.float64), atol=0.01)
+    counts = histograms[-1][::20][:5] / 100  # the bins around 0, 1, 2, 3, 4
+    assert torch.allclose(counts, torch.from_numpy(stats.poisson.pmf(np.arange(5), 1.0)), atol=5 * 0.5 / 200_000**0.5)

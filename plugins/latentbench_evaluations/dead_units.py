@@ -1,0 +1,90 @@
+"""The rules by which the authors tell dead units (Poisson VAE, Table 3 and Fig. 10): thresholds and histograms, by model and data set.
+
+Only the published numbers can judge them: a threshold differs from family to family, and the histogram of norms is erratic, to the point that it
+finds all units dead where its coarse histogram has exactly one gap.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FLOOR = 3e-4
+"""KL in nats below which a unit is dead by any of the histograms."""
+FINE = 10
+"""Edges of a fine histogram, for each unit."""
+RUN = 2
+"""Empty bins of the fine histogram that make a gap, for each unit."""
+
+
+def dead_by_rule(family: str, dataset: str, linear_encoder: bool, kl: Tensor, norms: Tensor | None) -> Tensor:
+    """Which units are dead; the first rule that fits decides.
+
+    Args:
+        family: name of the latent family.
+        dataset: name of the data set.
+        linear_encoder: whether the encoder is linear.
+        kl: mean KL of each latent [G] in nats.
+        norms: norm of each dictionary element [K]; None without a linear decoder.
+
+    Raises:
+        ValueError: the rule needs norms, and there are none.
+    """
+    if family == "poisson" and dataset == "mnist":
+        return kl < 0.01
+    if family in ("laplace", "gaussian") and linear_encoder:
+        return kl < 0.1
+    if family == "categorical":
+        return dead_by_norm(_needed(norms, family), 2)
+    if linear_encoder:
+        alive = ~dead_by_norm(_needed(norms, family), 8)
+        order = kl.argsort()
+        first = int(alive[order].nonzero()[0]) if alive.any() else len(kl)
+        dead = torch.zeros_like(alive)
+        dead[order[:first]] = True
+        return dead | (kl < FLOOR)
+    return (kl.log() < _gap_below(kl.log(), float("inf"))) | (kl < FLOOR)
+
+
+def dead_by_norm(norms: Tensor, fraction: int) -> Tensor:
+    """Units beyond gaps in the distribution of the logarithms of norms [K].
+
+    Below the first gap of a fine histogram under the median; and, in a coarse histogram with K / `fraction` edges, below the first gap and above
+    the last.
+    """
+    x = norms.double().log()
+    dead = x < _gap_below(x, float(x.median()))
+    filled, edges = _histogram(x, len(x) // fraction)
+    falls = (filled[:-1] & ~filled[1:]).nonzero().flatten()  # a filled bin, then an empty one
+    rises = (~filled[:-1] & filled[1:]).nonzero().flatten()
+    if len(falls):
+        dead |= (x < edges[falls[0] + 1]) | (x > edges[rises[-1] + 1])
+    return dead
+
+
+def _gap_below(x: Tensor, top: float) -> float:
+    """The upper end of the first run of 2K empty bins, from `top` down, of a histogram with 10K edges; minus infinity where there is none."""
+    filled, edges = _histogram(x.double(), FINE * len(x))
+    length = 0
+    for index in range(len(filled) - 1, -1, -1):
+        if float(edges[index + 1]) > top:
+            continue
+        length = 0 if filled[index] else length + 1
+        if length == RUN * len(x):
+            return float(edges[index + length])
+    return float("-inf")
+
+
+def _histogram(x: Tensor, edges: int) -> tuple[Tensor, Tensor]:
+    """Which of the bins between evenly spaced edges from the least to the largest value hold any, and the edges."""
+    least, largest = float(x.min()), float(x.max())
+    if least == largest:
+        return torch.tensor([True]), torch.tensor([least, largest])
+    lines = torch.linspace(least, largest, max(edges, 2), dtype=torch.float64)
+    return torch.histogram(x.double(), lines).hist > 0, lines
+
+
+def _needed(norms: Tensor | None, family: str) -> Tensor:
+    if norms is None:
+        raise ValueError(f"the authors' rule for '{family}' needs a linear decoder")
+    return norms

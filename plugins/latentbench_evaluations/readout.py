@@ -1,0 +1,146 @@
+"""Readouts of a representation on labelled images: `knn`, `shattering` and `linear_probe` (Poisson VAE, Tables 4 and 6, Fig. 11)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from latentbench.evaluation import Evaluation, Metric, Outcome, Trained
+from latentbench.part import Assembly, Options
+from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
+
+
+class ReadoutOptions(Options):
+    """Options of all readouts."""
+
+    readout: Literal["native", "mean", "sample"] = Field(
+        "native", description="Features: the family's own choice (as in the paper), the mean of the code, or one true sample."
+    )
+
+
+class Readout(Evaluation):
+    """Base of evaluations that read labels from codes."""
+
+    options_model = ReadoutOptions
+
+    def __init__(self, options: ReadoutOptions) -> None:
+        self.readout = options.readout
+
+    @classmethod
+    def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
+        """Labels are needed."""
+        return None if assembly.dataset.labelled else f"it needs labels, and '{assembly.dataset.name}' has none"
+
+    def features(self, trained: Trained, split: str) -> tuple[Tensor, Tensor]:
+        """Features [N, F] and labels [N] of a split."""
+        codes, labels = trained.codes(split), trained.splits[split].labels
+        assert labels is not None, "the plan leaves this evaluation out where there are no labels"
+        chosen = {"native": codes.representation, "mean": codes.mean, "sample": codes.sample}[self.readout]
+        return chosen.float(), labels.cpu()
+
+
+class KnnOptions(ReadoutOptions):
+    """Options of `knn`."""
+
+    sizes: list[int] = Field(default=[200, 1000, 5000], min_length=1, description="Numbers of labelled images.")
+    neighbours: int = Field(5, gt=0, description="k.")
+    draws: int = Field(100, gt=0, description="How often so many are drawn.")
+
+
+class Knn(Readout):
+    """Accuracy of k nearest neighbours (Euclidean, unscaled features) from few labels: `knn_accuracy`, indexed by `sample_size`.
+
+    As in the paper the validation images are used alone: the first half is the pool that labelled images are drawn from, without replacement, and
+    the second half is tested. A size that reaches the pool is the whole pool, which is drawn once. The standard error is over draws, which share
+    the pool and the test images.
+    """
+
+    name = "knn"
+    options_model = KnnOptions
+    better = {"knn_accuracy": "higher"}
+
+    def __init__(self, options: KnnOptions) -> None:
+        super().__init__(options)
+        self.options = options
+
+    def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
+        """On the validation split."""
+        features, labels = self.features(trained, "validation")
+        half = len(features) // 2
+        pool, test = (features[:half].numpy(), labels[:half].numpy()), (features[half:].numpy(), labels[half:].numpy())
+        metrics = []
+        for size in sorted({min(size, half) for size in self.options.sizes}):
+            draws = 1 if size == half else self.options.draws
+            chosen = [torch.randperm(half, generator=generator)[:size].numpy() for _ in range(draws)]
+            accuracies = torch.tensor([self._accuracy(pool[0][c], pool[1][c], *test) for c in chosen], dtype=torch.float64)
+            error = float(accuracies.std()) / draws**0.5 if draws > 1 else None
+            metrics.append(Metric("knn_accuracy", float(accuracies.mean()), "validation", error, draws, "sample_size", size))
+        return Outcome(metrics)
+
+    def _accuracy(self, x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
+        from sklearn.neighbors import KNeighborsClassifier
+
+        classifier = KNeighborsClassifier(min(self.options.neighbours, len(x)), algorithm="brute").fit(x, y)
+        return float(classifier.score(test_x, test_y))
+
+
+class Shattering(Readout):
+    """Mean accuracy over dichotomies of the classes (Bernardi et al. 2020; Poisson VAE, section 4): `shattering_accuracy`.
+
+    A logistic regression for every way to divide the classes into halves (126 for ten: the paper's 252 count each twice), fitted on all training
+    images, tested on all validation images. The paper calls it shattering dimensionality; it is an accuracy. Solved to scikit-learn's tolerance,
+    where scikit-learn's default of 100 iterations may stop before.
+    """
+
+    name = "shattering"
+    better = {"shattering_accuracy": "higher"}
+
+    def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
+        """Fitted on the training split, tested on the validation split."""
+        features, labels = self.features(trained, "train")
+        test_features, test_labels = self.features(trained, "validation")
+        classes, labels = labels.unique(return_inverse=True)
+        table = dichotomies(len(classes), generator)
+        fit = fit_dichotomies(features, labels, table)
+        known = torch.isin(test_labels, classes)  # a small part of the data may lack a class
+        positive = table[:, torch.searchsorted(classes, test_labels[known])].T  # [N, P]
+        accuracies = (fit.decide(test_features[known]) == positive).double().mean(0)  # [P]
+        metric = Metric.mean("shattering_accuracy", accuracies)
+        loosest = Metric("shattering_gradient", float(fit.gradients.max()), "train", n=len(accuracies))
+        return Outcome([metric, loosest])
+
+
+class LinearProbeOptions(ReadoutOptions):
+    """Options of `linear_probe`."""
+
+    max_iter: int = Field(100, gt=0, description="Most iterations of the solver; scikit-learn's default, and so the paper's.")
+
+
+class LinearProbe(Readout):
+    """Accuracy of a multinomial logistic regression (scikit-learn's defaults), fitted on all training images: `linear_probe_accuracy`."""
+
+    name = "linear_probe"
+    options_model = LinearProbeOptions
+    better = {"linear_probe_accuracy": "higher"}
+
+    def __init__(self, options: LinearProbeOptions) -> None:
+        super().__init__(options)
+        self.max_iter = options.max_iter
+
+    def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
+        """Fitted on the training split, tested on the validation split."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        (features, labels), (test_features, test_labels) = self.features(trained, "train"), self.features(trained, "validation")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations says so
+            classifier = LogisticRegression(max_iter=self.max_iter).fit(features.numpy(), labels.numpy())
+        right = torch.from_numpy(classifier.predict(test_features.numpy()) == test_labels.numpy())
+        iterations = Metric("linear_probe_iterations", float(classifier.n_iter_.max()), "train")
+        return Outcome([Metric.mean("linear_probe_accuracy", right), iterations])

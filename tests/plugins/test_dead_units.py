@@ -1,0 +1,64 @@
+"""The authors' rules for dead units, on distributions that are plain to see."""
+
+import math
+
+import pytest
+import torch
+from latentbench_evaluations.dead_units import dead_by_norm, dead_by_rule
+
+
+def spread(low, high, n):
+    return torch.linspace(low, high, n, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("family", "dataset", "linear", "threshold"),
+    [("poisson", "mnist", True, 0.01), ("poisson", "mnist", False, 0.01), ("laplace", "cifar16", True, 0.1), ("gaussian", "cifar16", True, 0.1)],
+)
+def test_fixed_thresholds(family, dataset, linear, threshold):
+    kl = torch.tensor([0.5 * threshold, 0.99 * threshold, 1.01 * threshold, 5.0])
+    assert dead_by_rule(family, dataset, linear, kl, None).tolist() == [True, True, False, False]
+
+
+def test_a_gap_of_the_fine_histogram_divides_units_of_convolutional_encoders():
+    """20 units at ln KL of about -7, 80 from 0 to 1: of the range of 8 the empty part is far over a fifth."""
+    kl = torch.cat([spread(-7.0, -6.8, 20), spread(0.0, 1.0, 80)]).exp()
+    assert dead_by_rule("gaussian", "cifar16", False, kl, None).tolist() == [True] * 20 + [False] * 80
+
+
+def test_without_a_gap_only_units_below_the_floor_are_dead():
+    kl = torch.cat([spread(math.log(1e-4), 0.0, 100)]).exp()
+    assert dead_by_rule("laplace", "van_hateren", False, kl, None).tolist() == (kl < 3e-4).tolist()
+
+
+def test_norms_beyond_the_outer_gaps_are_dead():
+    """Rule (b): K = 64, 32 edges from -4 to 4; clusters at both ends, the rest without a gap between -1.5 and 1.5."""
+    x = torch.cat([spread(-4.0, -3.9, 5), spread(-1.5, 1.5, 54), spread(3.9, 4.0, 5)])
+    assert dead_by_norm(x.exp(), 2).tolist() == [True] * 5 + [False] * 54 + [True] * 5
+
+
+def test_exactly_one_gap_of_the_coarse_histogram_kills_all_units():
+    """As published: units below the first gap's lower end and those above the last gap's upper end."""
+    x = torch.cat([spread(0.0, 1.0, 32), spread(1.6, 2.6, 32)])
+    assert dead_by_norm(x.exp(), 2).all()
+
+
+def test_norms_without_any_gap_leave_all_units_alive():
+    assert not dead_by_norm(spread(0.0, 1.0, 100).exp(), 8).any()
+    assert not dead_by_norm(torch.ones(10), 2).any()
+
+
+def test_poisson_on_patches_translates_dead_norms_into_kl():
+    """Units before the first one, by KL, whose norm is alive are dead, whatever their own norms; so are those below the floor."""
+    norms = torch.cat([spread(-4.0, -3.9, 10), spread(-0.5, 0.5, 150)]).exp()
+    kl = spread(0.01, 1.0, 160)
+    assert dead_by_norm(norms, 8).tolist() == [True] * 160  # one gap
+    norms = torch.cat([spread(-4.0, -3.9, 10), spread(-0.5, 0.5, 140), spread(3.9, 4.0, 10)]).exp()
+    assert dead_by_rule("poisson", "van_hateren", True, kl, norms).tolist() == [True] * 10 + [False] * 150
+    kl[40] = 1e-4
+    assert dead_by_rule("poisson", "van_hateren", True, kl, norms).nonzero().flatten().tolist() == [40]
+
+
+def test_norms_are_needed():
+    with pytest.raises(ValueError, match="the authors' rule for 'categorical' needs a linear decoder"):
+        dead_by_rule("categorical", "mnist", False, torch.ones(1), None)
