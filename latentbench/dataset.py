@@ -14,7 +14,6 @@ from torch import Tensor
 from latentbench.part import Part
 from latentbench.sources import Source
 
-
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many parts of it are done, and of how many."""
 

@@ -74,6 +74,7 @@ class AmortisedFamily(Family):
 
     cost = "nelbo"
     has_posterior = True
+
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         temperatures = frozenset() if cls.relaxed else frozenset({"training.temperature_*"})

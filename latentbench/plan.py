@@ -90,6 +90,13 @@ class Plan:
     inapplicable: tuple[Unplanned, ...]
     blocked: tuple[Unplanned, ...]
     leaderboard: Leaderboard | None
+    description: str = ""
+    expect: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> int:
+        """How many runs there are that differ in more than their seed."""
+        return len({digest(item.run.model_dump(exclude_none=True, exclude={"seed", "protocol"})) for item in self.runs})
 
 
 def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = Changes()) -> Plan:
@@ -131,7 +138,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     for key in changes.sets.keys() - read_sets:
         if runs:
             raise UserError(f"--set {key}: {unread_message(key, registry).replace('of the sweep', 'of the suite')}")
-    return Plan(suite.name, tuple(runs.values()), inapplicable, blocked, suite.leaderboard)
+    return Plan(suite.name, tuple(runs.values()), inapplicable, blocked, suite.leaderboard, suite.description, suite.expect)
 
 
 def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from latentbench.compare import column_of
 from latentbench.errors import UserError
-from latentbench.plan import Plan, Planned
+from latentbench.plan import Plan, Planned, Unplanned, dotted
 from latentbench.registry import KINDS, load_registry
 from latentbench.store import Store
 
@@ -23,29 +23,21 @@ def print_plan(plan: Plan, store: Store) -> None:
     """Every run with its id and state, combinations that are left out, and totals."""
     speeds = _speeds(store)
     body = [
-        (
-            i.run.id,
-            i.run.family,
-            i.run.estimator or "",
-            i.run.dataset,
-            _networks(i),
-            i.run.latent_dim,
-            i.run.seed,
-            _length(i),
-            _seconds(i, speeds),
-            _state(i),
-        )
-        for i in plan.runs
+        (i.run.id, *_shown(i), i.run.seed, further, _length(i), _seconds(i, speeds), _state(i))
+        for i, further in zip(plan.runs, _further(plan.runs), strict=True)
     ]
-    header = ("run", "family", "estimator", "dataset", "networks", "K", "seed", "length", "expected", "state")
+    header = ("run", "family", "estimator", "dataset", "networks", "K", "seed", "further", "length", "expected", "state")
     print(tabulate(body, header, tablefmt="simple", disable_numparse=True))
-    for item in plan.inapplicable:
-        print(f"left out: {_words(item.settings)}: {item.reason}")
+    for words, reason, n in _without_seeds(plan.inapplicable):
+        print(f"left out: {words}: {reason}" + (f" ({n} seeds)" if n > 1 else ""))
     for item in plan.blocked:
         print(f"blocked:  {_words(item.settings)}: {item.reason}")
     counts = Counter(item.state for item in plan.runs)
-    print(f"\n{len(plan.runs)} distinct runs ({', '.join(f'{n} {state}' for state, n in sorted(counts.items())) or 'none'})", end="")
-    print(f", {len(plan.inapplicable)} combinations left out, {len(plan.blocked)} blocked")
+    print(f"\n{plan.name}: {plan.description}" if plan.description else "")
+    print(f"{len(plan.runs)} distinct runs ({', '.join(f'{n} {state}' for state, n in sorted(counts.items())) or 'none'})", end="")
+    print(f", {len(plan.inapplicable)} combinations left out, {len(plan.blocked)} blocked; {plan.models} models that differ in more than the seed")
+    if plan.expect:
+        print(f"to be compared with {', '.join(plan.expect)}")
 
 
 def print_parts(kind: str | None) -> None:
@@ -106,8 +98,32 @@ def _pretty(value: Any) -> str:
     return str(value)
 
 
+def _without_seeds(items: Iterable[Unplanned]) -> list[tuple[str, str, int]]:
+    """Combinations that are left out, in words, with the reason, each once, and for how many seeds."""
+    counts = Counter((_words({**item.settings, "seed": None}), item.reason) for item in items)
+    return [(words, reason, n) for (words, reason), n in counts.items()]
+
+
 def _words(settings: Mapping[str, Any]) -> str:
     return " ".join(str(settings[key]) for key in ("family", "estimator", "dataset", "encoder", "decoder", "seed") if settings.get(key) is not None)
+
+
+def _shown(item: Planned) -> tuple[str, ...]:
+    """The settings of a run that have a column of their own, less the seed."""
+    return item.run.family, item.run.estimator or "", item.run.dataset, _networks(item), str(item.run.latent_dim)
+
+
+def _further(items: Sequence[Planned]) -> list[str]:
+    """For every run the settings without a column of their own that tell it from runs alike in the others."""
+    alike: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    settings = [{key: str(value) for key, value in dotted(item.run).items() if key != "seed"} for item in items]
+    for item, mine in zip(items, settings, strict=True):
+        alike.setdefault(_shown(item), []).append(mine)
+    varying = {key: {name for one in group for name in one if any(one[name] != other.get(name) for other in group)} for key, group in alike.items()}
+    return [
+        " ".join(f"{name.rpartition('.')[2]}={mine[name]}" for name in sorted(varying[_shown(item)] & mine.keys()))
+        for item, mine in zip(items, settings, strict=True)
+    ]
 
 
 def _networks(item: Planned) -> str:

@@ -82,7 +82,8 @@ class Source:
         places = " or ".join(str(folder / self.name) for folder in data_folders(cache))
         named = "" if os.environ.get("LATENTBENCH_DATA") else ", or set LATENTBENCH_DATA to the folder that has it"
         reason = " ".join(str(error).split())[:200]
-        return f"the data file {self.name} (md5 of its content {self.md5}) is missing, and {self.url} cannot be fetched ({reason}); put it at {places}{named}"
+        what = f"the data file {self.name} (md5 of its content {self.md5}) is missing"
+        return f"{what}, and {self.url} cannot be fetched ({reason}); put it at {places}{named}"
 
 
 def data_folders(cache: Path) -> list[Path]:

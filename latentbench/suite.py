@@ -24,6 +24,10 @@ NESTED = ("family_options", "estimator_options", "encoder_options", "decoder_opt
 """Settings that hold settings; in dotted keys like `training.epochs` they come before the dot."""
 
 
+Expected = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+"""A published table: results folder and fragment, as in `published/table5`."""
+
+
 class Leaderboard(Options):
     """Which table `latentbench run` ends with; the same words as `latentbench compare`."""
 
@@ -45,6 +49,7 @@ class SuiteFile(Options):
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
+    expect: Expected | list[Expected] = Field(default_factory=list, description="Published tables that its runs are to be compared with.")
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ class Suite:
     name: str
     sweeps: tuple[Sweep, ...]
     leaderboard: Leaderboard | None
+    description: str = ""
+    expect: tuple[str, ...] = ()
 
 
 def load_suite(path: Path) -> Suite:
@@ -146,7 +153,9 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         _check_at(source, where, name)
     evaluations = tuple(_evaluations(suite, source))
     own = [_sweep(index, raw, suite, evaluations, source) for index, raw in enumerate(suite.sweeps)]
-    return Suite(suite.name, (*(s for child in included for s in child.sweeps), *own), suite.leaderboard)
+    expected = [name for child in included for name in child.expect] + ([suite.expect] if isinstance(suite.expect, str) else suite.expect)
+    sweeps = (*(s for child in included for s in child.sweeps), *own)
+    return Suite(suite.name, sweeps, suite.leaderboard, suite.description, tuple(dict.fromkeys(expected)))
 
 
 def _evaluations(suite: SuiteFile, source: _Source) -> Iterator[EvaluationSpec]:

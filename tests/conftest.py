@@ -1,5 +1,6 @@
 """Fixtures: the registry with a third party's plugin beside our own, small runs, and the command line in this process."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,9 @@ def root():
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory):
     patch = pytest.MonkeyPatch()
-    patch.setenv("LATENTBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base  # prepared patches serve all workers
+    patch.setenv("LATENTBENCH_CACHE", str(shared / "cache"))
     patch.setenv("PYTHONPATH", str(Path(__file__).parent / "third_party"))
     yield
     patch.undo()

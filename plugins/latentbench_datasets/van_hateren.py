@@ -61,9 +61,7 @@ def _sources() -> tuple[Source, ...]:
     """The 101 images in the order of their numbers; `van_hateren.md5` has the hash of each crop's big-endian pixels."""
     lines = (package_files("latentbench_datasets") / "van_hateren.md5").read_text(encoding="ascii").split("\n")
     pairs = [line.split() for line in lines if line]
-    return tuple(
-        Source({f"van_hateren/{name}.iml": read_iml, f"van_hateren/{name}.png": read_png}, md5, f"{HOME}/{name}.iml") for md5, name in pairs
-    )
+    return tuple(Source({f"van_hateren/{name}.iml": read_iml, f"van_hateren/{name}.png": read_png}, md5, f"{HOME}/{name}.iml") for md5, name in pairs)
 
 
 def tiles_of(content: bytes) -> Tensor:

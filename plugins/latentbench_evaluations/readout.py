@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ class ReadoutOptions(Options):
 class Readout(Evaluation):
     """Base of evaluations that read labels from codes."""
 
-    options_model = ReadoutOptions
+    options_model: ClassVar[type[Options]] = ReadoutOptions
 
     def __init__(self, options: ReadoutOptions) -> None:
         self.readout = options.readout

@@ -34,7 +34,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""
-        return x * self.gate(x.mean((2, 3)))[:, :, None, None]
+        scale: Tensor = self.gate(x.mean((2, 3)))[:, :, None, None]
+        return x * scale
 
 
 class ShiftedDown(nn.Module):
@@ -60,7 +61,8 @@ class Cell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
-        return self.skip(x) + self.gate(self.layers(x))
+        result: Tensor = self.skip(x) + self.gate(self.layers(x))
+        return result
 
 
 def layer(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:

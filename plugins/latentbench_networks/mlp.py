@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from latentbench.network import Network
 from latentbench.part import Assembly, Options

@@ -230,16 +230,15 @@ def test_a_picture_scales_every_image_by_itself_unless_pixels_are_shared():
 def test_histograms_of_relaxed_counts_have_the_means_of_quadrature(make_run, registry):
     """E z = sum over n_exp arrivals of E sigmoid((1 - S_n) / T) with Gamma-distributed S_n; five standard errors (fails with probability 2e-6)."""
     result = outcome(registry, "relaxed_poisson", trained(make_run, registry), rate=1.0, n=200_000)
+    n_exp = int(stats.poisson.ppf(1 - 1e-5, 1.0))
+
+    def share(time, n, t):
+        return stats.gamma.pdf(time, n) * expit((1 - time) / t)
+
     for metric in result.metrics:
-        t, n_exp = metric.index, int(stats.poisson.ppf(1 - 1e-5, 1.0))
-        if t == 0:
-            expected = 1.0
-        else:
-            expected = sum(
-                quad(lambda s, n=n: stats.gamma.pdf(s, n) * expit((1 - s) / t), 0, 1 + 40 * t, points=[1.0], limit=200)[0]
-                for n in range(1, n_exp + 1)
-            )
-        assert abs(metric.value - expected) < 5 * metric.standard_error
+        t = metric.index
+        arrivals = [quad(share, 0, 1 + 40 * t, args=(n, t), points=[1.0], limit=200)[0] for n in range(1, n_exp + 1)] if t else [1.0]
+        assert abs(metric.value - sum(arrivals)) < 5 * metric.standard_error
     histograms = result.arrays["histograms"]
     assert torch.allclose(histograms.sum(1), torch.tensor(100.0, dtype=torch.float64), atol=0.01)
     counts = histograms[-1][::20][:5] / 100  # the bins around 0, 1, 2, 3, 4

@@ -1,0 +1,75 @@
+"""The suites of the paper: which runs they hold, and that every published value has its runs."""
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from latentbench.plan import Changes, make_plan
+from latentbench.suite import load_suite
+
+KEYS = ["family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "beta"]
+EXPECTING = ["table2_5", "table3", "table4_6", "fig4", "fig5", "fig8"]
+
+
+@pytest.fixture(scope="module")
+def plan_of(root, registry):
+    def plan(name, **changes):
+        return make_plan(load_suite(root / "suites" / f"{name}.yaml"), registry, "cpu", Changes(**changes))
+
+    return plan
+
+
+def settings(run):
+    options = run.estimator_options.get("covariance") if run.family == "categorical" else None
+    return (*(str(getattr(run, key)) for key in KEYS), options or "")
+
+
+@pytest.mark.parametrize("name", EXPECTING)
+def test_every_published_value_has_runs_of_its_settings(name, plan_of, root):
+    """Values that `expect` names, of amortised models with a linear decoder or of MNIST's convolutional ones."""
+    planned = plan_of(name, seeds=[1])
+    runs = {settings(item.run) for item in planned.runs}
+    checked = 0
+    for expected in planned.expect:
+        store, _, table = expected.partition("/")
+        (path,) = [path for kind in ("summaries", "runs") if (path := root / "results" / store / kind / f"{table}.parquet").exists()]
+        frame = pd.read_parquet(path)
+        if name == "fig8":  # of the authors' fits, those over latent dimensions
+            frame = frame[frame["source"].str.contains("figures 5 8", regex=False)]
+        for row in frame.drop_duplicates([*KEYS, "estimator_options"]).to_dict("records"):
+            covariance = "diagonal" if "diagonal" in str(row["estimator_options"]) else ""
+            wanted = (*(str(row[key] if key != "latent_dim" else int(row[key])) for key in KEYS), covariance)
+            assert wanted in runs, (expected, wanted)
+            checked += 1
+    assert checked
+
+
+def test_the_paper_suite_shares_runs_and_holds_all_others(plan_of):
+    whole = {item.run.id: item for item in plan_of("paper", seeds=[1]).runs}
+    parts = Counter()
+    for name in (*EXPECTING, "fig9", "fig11", "fig12"):
+        for item in plan_of(name, seeds=[1]).runs:
+            parts[item.run.id] += 1
+            assert {e.id for e in item.evaluations} <= {e.id for e in whole[item.run.id].evaluations}
+    assert parts.keys() == whole.keys()
+    assert sum(parts.values()) > len(whole) > 195  # runs that several need stand once
+
+
+def test_all_runs_follow_the_paper_s_protocol(plan_of):
+    for item in plan_of("paper", seeds=[1]).runs:
+        training = item.run.train_settings
+        mnist = item.run.dataset == "mnist"
+        assert item.run.protocol == "paper"
+        assert training.epochs == {"mnist": 1200, "cifar16": 1500, "van_hateren": 3000}[item.run.dataset]
+        assert (training.batch_size, training.learning_rate) == ((200, 0.002) if mnist else (1000, 0.005))
+        assert training.beta_hold == (0.0 if item.run.decoder == "linear" else 0.01)
+        assert training.warmup == "5 epochs"
+        assert (training.grad_clip, training.restarts, training.weight_decay) == ((1000, 2, 3e-4) if mnist else (500, 0, 0))
+        stop = training.temperature_stop
+        assert stop is None or stop == {"categorical": 0.1, "poisson": 0.05}[item.run.family] or item.run.dataset == "van_hateren"
+
+
+def test_a_scaled_run_keeps_its_warm_up_s_share(plan_of):
+    (item, *_) = plan_of("fig12", seeds=[1], scale=0.01).runs
+    assert (item.run.train_settings.epochs, item.run.train_settings.warmup) == (12, "0.05 epochs")
