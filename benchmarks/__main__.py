@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import growth, logistic, poisson
+from benchmarks import growth, logistic, poisson, sparse_coding
 from benchmarks.harness import machine, table
 
 
@@ -18,6 +18,7 @@ def main(quick: bool) -> int:
         print(machine(), flush=True)
         rows = poisson.sampler_rows(rounds)
         rows += poisson.step_rows(rounds)
+        rows += sparse_coding.rows(rounds)
         rows += logistic.rows(rounds if quick else 3)
         print("\n" + table(rows), flush=True)
         if not quick:

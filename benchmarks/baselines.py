@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.distributions import Exponential, Normal, kl_divergence
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -50,6 +51,20 @@ def gaussian_steps(images: Tensor, k: int, batch: int) -> Iterator[float]:
         return ((x - decoder(posterior.rsample())).square().sum(1) + kl_divergence(posterior, prior).sum(1)).mean()
 
     yield from _steps(images, batch, [*encoder.parameters(), *decoder.parameters()], loss_of)
+
+
+def lca_as_convolutions(images: Tensor, dictionary: Tensor, l1: float, iterations: int, tau: float) -> Tensor:
+    """LCA as lca-pytorch has it: images [B, M, 1, 1, 1], all products convolutions in three dimensions, new tensors at every step."""
+    weights = dictionary.T[:, :, None, None, None]  # [K, M, 1, 1, 1]
+    inputs = images[:, :, None, None, None]
+    drive = F.conv3d(inputs, weights)
+    connectivity = F.conv3d(weights, weights)  # [K, K, 1, 1, 1]
+    states = torch.zeros_like(drive)
+    for _ in range(iterations):
+        acts = F.relu(states - l1)
+        inhibition = F.conv3d(acts, connectivity)
+        states = states + (1 / tau) * (drive - states - inhibition + acts)
+    return F.relu(states - l1).flatten(1)
 
 
 def _steps(images: Tensor, batch: int, parameters: list[nn.Parameter], loss_of: Callable[[Tensor], Any]) -> Iterator[float]:

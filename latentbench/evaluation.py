@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -37,6 +37,10 @@ class Metric:
         values = values.double()
         error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
         return cls(name, float(values.mean()), split, error, len(values))
+
+    def at(self, index_name: str, index: float) -> Metric:
+        """The same number as a point of a curve."""
+        return replace(self, index_name=index_name, index=index)
 
 
 @dataclass(frozen=True)

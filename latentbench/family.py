@@ -34,8 +34,12 @@ class Family(Part, nn.Module, ABC):
     """Whether dimensions of one code covary, so that its covariance is more than its variances."""
     relaxed: ClassVar[bool] = False
     """Whether `rsample` is a relaxation, at a temperature, of discrete samples. Others ignore the temperature, and suites need not set it."""
+    counts: ClassVar[bool] = False
+    """Whether samples are counts."""
     features: int
     """How many numbers per image an encoder must give; 0 where there is no encoder."""
+    product_dtype: torch.dtype | None = None
+    """bfloat16 in a run of that dtype, else None: what the family may compute matrix products of its own in; everything else is float32."""
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__()

@@ -83,6 +83,8 @@ def build_model(
             _in_bfloat16(network, torch.device(device).type)
         if network is not None and compiled:
             network.compile()
+    if dtype is torch.bfloat16:
+        family.product_dtype = dtype
     model = Model(family, encoder, decoder, estimator, assembly.likelihood())
     return model.to(device, torch.float32 if dtype is torch.bfloat16 else dtype)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,10 @@ class Options(BaseModel):
     """Base of every settings model: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def scaled(self, factor: float) -> Self:
+        """The same for a run whose every duration is `factor` times as long; a model with durations among its options overrides it."""
+        return self
 
 
 class Part:

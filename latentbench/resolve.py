@@ -50,7 +50,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
     parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
     filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
-    options = _options(filled, parts)
+    options = {owner: given.scaled(scale) for owner, given in _options(filled, parts).items()}
     values = _validated(filled, options)
     assembly = _assemble(values.latent_dim, parts)
     _check_applicable(parts, assembly, options)

@@ -58,7 +58,7 @@ class Training(Options):
     grad_clip: float | None = Field(None, gt=0, description="Largest norm of the whole gradient; three times that during the warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient.")
 
-    def scaled(self, factor: float) -> Training:
+    def scaled(self, factor: float) -> Self:
         """The same with every duration times `factor`; shares of the run scale with it by themselves."""
         changes: dict[str, Any] = {}
         for name in type(self).model_fields:

@@ -89,6 +89,7 @@ class Poisson(AmortisedFamily):
     name = "poisson"
     options_model = PoissonOptions
     relaxed = True
+    counts = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.05}
     protocols = {"paper-2026": {"family_options.log_rate_limit": 5.0}}
 

@@ -95,11 +95,11 @@ def on_dictionaries(store: Store, rows: list[dict[str, Any]]) -> None:
     summaries = [
         {
             **{**COMMON, "dataset": row["dataset"], "family": row["family"], "latent_dim": 512, "split": "validation"},
-            **{"metric": f"lca_{metric}", "index_name": "l1_weight", "index": row["l1_weight"], "value": row[metric]},
+            **{"metric": name, "index_name": "l1_weight", "index": row["l1_weight"], "value": row[metric]},
             "source": f"{PAPER}, Figure 5b",
         }
         for row in rows
-        for metric in ("sse_at_location", "lifetime_sparsity")
+        for metric, name in (("sse_at_location", "lca_sse"), ("lifetime_sparsity", "lca_lifetime_sparsity"))
     ]
     store.write_rows("summaries", "figure5b", summaries)
 
