@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.distributions import Exponential, Normal, kl_divergence
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 

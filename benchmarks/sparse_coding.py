@@ -25,7 +25,8 @@ def images() -> Tensor:
 def random_dictionary() -> Tensor:
     """Gaussian elements of unit norm [256, 512]."""
     elements = torch.randn(M, K, generator=torch.Generator().manual_seed(1))
-    return elements / elements.norm(dim=0)
+    unit: Tensor = elements / elements.norm(dim=0)
+    return unit
 
 
 def gabor_dictionary() -> Tensor:
@@ -38,7 +39,8 @@ def gabor_dictionary() -> Tensor:
     u = (columns - 2 - 12 * x) * (math.pi * theta).cos() + (rows - 2 - 12 * y) * (math.pi * theta).sin()
     v = -(columns - 2 - 12 * x) * (math.pi * theta).sin() + (rows - 2 - 12 * y) * (math.pi * theta).cos()
     elements = (torch.exp(-(u**2 + v**2 / 2) * frequency**2 * 4) * torch.cos(2 * math.pi * (frequency * u + phase))).flatten(1).T
-    return elements / elements.norm(dim=0)
+    unit: Tensor = elements / elements.norm(dim=0)
+    return unit
 
 
 def objective(x: Tensor, dictionary: Tensor, z: Tensor) -> float:

@@ -10,7 +10,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from pydantic import Field, field_validator
@@ -99,7 +99,7 @@ class SparseCoder(IterativeFamily):
     norm.
     """
 
-    options_model = SparseCodingOptions
+    options_model: ClassVar[type[Options]] = SparseCodingOptions
     defaults = {"training.optimizer": "sgd", "training.schedule": "constant", "training.warmup": 0.0, "training.learning_rate": 0.1}
     protocols = {"paper": {"training.epochs": 100, "training.batch_size": 1000, "training.warmup": 0.0, "training.grad_clip": None}}
 

@@ -48,7 +48,7 @@ def test_every_published_value_has_runs_of_its_settings(name, plan_of, root):
 def test_the_paper_suite_shares_runs_and_holds_all_others(plan_of):
     whole = {item.run.id: item for item in plan_of("paper", seeds=[1]).runs}
     parts = Counter()
-    for name in (*EXPECTING, "fig9", "fig11", "fig12"):
+    for name in (*EXPECTING, "fig5b", "fig9", "fig11", "fig12", "sparse_coding"):
         for item in plan_of(name, seeds=[1]).runs:
             parts[item.run.id] += 1
             assert {e.id for e in item.evaluations} <= {e.id for e in whole[item.run.id].evaluations}
@@ -59,6 +59,9 @@ def test_the_paper_suite_shares_runs_and_holds_all_others(plan_of):
 def test_all_runs_follow_the_paper_s_protocol(plan_of):
     for item in plan_of("paper", seeds=[1]).runs:
         training = item.run.train_settings
+        if item.run.estimator is None:
+            assert (training.epochs, training.batch_size, training.optimizer, training.grad_clip) == (100, 1000, "sgd", None)
+            continue
         mnist = item.run.dataset == "mnist"
         assert item.run.protocol == "paper"
         assert training.epochs == {"mnist": 1200, "cifar16": 1500, "van_hateren": 3000}[item.run.dataset]
@@ -68,6 +71,20 @@ def test_all_runs_follow_the_paper_s_protocol(plan_of):
         assert (training.grad_clip, training.restarts, training.weight_decay) == ((1000, 2, 3e-4) if mnist else (500, 0, 0))
         stop = training.temperature_stop
         assert stop is None or stop == {"categorical": 0.1, "poisson": 0.05}[item.run.family] or item.run.dataset == "van_hateren"
+
+
+def test_every_table_that_a_suite_expects_is_published(plan_of, root):
+    expected = plan_of("paper", seeds=[1]).expect
+    assert len(expected) == 9
+    for name in expected:
+        store, _, table = name.partition("/")
+        assert any((root / "results" / store / kind / f"{table}.parquet").exists() for kind in ("summaries", "runs")), name
+
+
+def test_sparse_coders_have_the_paper_s_270_combinations(plan_of):
+    runs = plan_of("sparse_coding").runs
+    assert len(runs) == 2 * 270
+    assert {item.run.family for item in runs} == {"lca", "ista"}
 
 
 def test_a_scaled_run_keeps_its_warm_up_s_share(plan_of):

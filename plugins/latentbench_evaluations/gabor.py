@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 PADDED = 64
 """Side that an image's spectrum is taken at, so that its peak is found between the bins of the image itself."""
 LEAST_SIGMA, LEAST_FREQUENCY, LARGEST_FREQUENCY = 0.5, 0.01, 0.5
-STARTS = (1.0, 2.0, 4.0)
+STARTS = (1.5, 3.0)
 """Widths of the envelope, in pixels, that fits start from."""
 HALF = math.log(2) / (2 * math.pi**2)
 
@@ -58,7 +58,7 @@ class GaborFit:
         return math.degrees(math.acos(max(cosines))) if cosines else 90.0
 
 
-def fit_gabor(image: Array, evaluations: int = 60) -> GaborFit:
+def fit_gabor(image: Array, evaluations: int = 30) -> GaborFit:
     """The Gabor function nearest to an image [H, W] in squared error, out of a few starts.
 
     Args:
@@ -79,7 +79,7 @@ def fit_gabor(image: Array, evaluations: int = 60) -> GaborFit:
         start = np.array([x0, y0, math.atan2(wave_y, wave_x), math.log(sigma), math.log(sigma), math.log(math.hypot(wave_x, wave_y)), 0.5, 0.5])
         bounds = _bounds(height, width)
         start = np.clip(start, bounds[0] + 1e-6, bounds[1] - 1e-6)
-        found = least_squares(_residuals, start, _jacobian, bounds, method="trf", max_nfev=evaluations, args=(unit, columns, rows))
+        found = least_squares(_residuals, start, _jacobian, bounds, method="trf", max_nfev=evaluations, ftol=1e-5, args=(unit, columns, rows))
         if best is None or found.cost < best[0]:
             best = float(found.cost), found.x
     assert best is not None, "there is more than one start"
@@ -127,7 +127,8 @@ def _terms(p: Array, columns: Array, rows: Array) -> tuple[Array, ...]:
 
 def _residuals(p: Array, image: Array, columns: Array, rows: Array) -> Array:
     *_, cosine, sine = _terms(p, columns, rows)
-    return (p[6] * cosine + p[7] * sine - image).ravel()
+    missed: Array = p[6] * cosine + p[7] * sine - image
+    return missed.ravel()
 
 
 def _jacobian(p: Array, image: Array, columns: Array, rows: Array) -> Array:

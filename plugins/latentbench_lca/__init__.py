@@ -64,9 +64,7 @@ def infer(
     return codes
 
 
-def _compete(
-    drive: Tensor, lateral: Tensor, l1: float, iterations: int, leak: float, non_negative: bool, least_change: float, a: Tensor
-) -> None:
+def _compete(drive: Tensor, lateral: Tensor, l1: float, iterations: int, leak: float, non_negative: bool, least_change: float, a: Tensor) -> None:
     """Write the codes for a drive [B, K] / tau and lateral weights [K, K] / tau to `a`; nothing is allocated on the way."""
     u = torch.zeros_like(drive)
     before = torch.empty_like(u) if least_change else None

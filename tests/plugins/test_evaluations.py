@@ -8,6 +8,7 @@ import pytest
 import torch
 from latentbench_evaluations.pictures import grid
 from latentbench_evaluations.sparsity import lifetime_sparsity
+from latentbench_evaluations.spike_counts import fano_factor
 from scipy import stats
 from scipy.integrate import quad
 from scipy.special import expit
@@ -112,7 +113,7 @@ def test_codes_do_not_depend_on_what_was_measured_before(make_run, registry):
     assert one.codes("validation") is one.codes("validation")
 
 
-FAMILIES = ("poisson", "gaussian", "laplace", "categorical", "gaussian+relu", "gaussian+exp", "test_lca")
+FAMILIES = ("poisson", "gaussian", "laplace", "categorical", "gaussian+relu", "gaussian+exp", "lca", "test_lca")
 
 
 @pytest.mark.parametrize("name", sorted(load_registry().parts["evaluations"]))
@@ -243,3 +244,42 @@ def test_histograms_of_relaxed_counts_have_the_means_of_quadrature(make_run, reg
     assert torch.allclose(histograms.sum(1), torch.tensor(100.0, dtype=torch.float64), atol=0.01)
     counts = histograms[-1][::20][:5] / 100  # the bins around 0, 1, 2, 3, 4
     assert torch.allclose(counts, torch.from_numpy(stats.poisson.pmf(np.arange(5), 1.0)), atol=5 * 0.5 / 200_000**0.5)
+
+
+def test_spikes_are_counted_and_poisson_units_have_a_fano_factor_of_one():
+    """A unit of constant rate has variance = mean; one whose rate varies has more. Large samples, five standard errors."""
+    n = 100_000
+    constant = torch.poisson(torch.full((n, 1), 2.0), generator=stream(1)).double()
+    varying = torch.poisson(torch.tensor([1.0, 3.0]).repeat(n // 2)[:, None], generator=stream(2)).double()
+    assert float(fano_factor(constant)) == pytest.approx(1.0, abs=5 * (2 / n) ** 0.5)
+    assert float(fano_factor(varying)) == pytest.approx(1.5, abs=0.05)
+
+
+def test_spikes_per_image_are_sums_of_counts(make_run, registry):
+    given = trained(make_run, registry)
+    found = values(outcome(registry, "spike_counts", given))
+    assert found["spikes_per_image"] == pytest.approx(float(given.codes("validation").sample.sum(1).mean()))
+    run = make_run(family="categorical")
+    assert "samples of 'categorical' are none" in registry.evaluation("spike_counts").inapplicable(run.assembly, None)
+
+
+def test_swapped_inference_solves_the_lasso_on_the_model_s_dictionary(make_run, registry):
+    """At scikit-learn's optimum for columns scaled to unit norm FISTA's squared error is the same, LCA's near; more lambda, more error."""
+    from sklearn.linear_model import Lasso
+
+    given = trained(make_run, registry, family="gaussian", latent_dim=20)
+    result = outcome(registry, "inference_swap", given, l1_weights=[0.05, 0.5], images=25, fista_iterations=2000, lca_iterations=3000, tau=20.0)
+    points = {(m.name, m.index): m.value for m in result.metrics}
+    chosen = torch.linspace(0, 359, 25, dtype=torch.float64).round().long()
+    x = given.splits["validation"].images[chosen].flatten(1).double().numpy()
+    phi = given.model.decoder.weight.detach().double().numpy()
+    phi /= np.linalg.norm(phi, axis=0)
+    for l1 in (0.05, 0.5):
+        z = Lasso(alpha=l1 / 64, positive=True, fit_intercept=False, tol=1e-12, max_iter=10**6).fit(phi, x.T).coef_
+        expected = ((x - z @ phi.T) ** 2).sum(1).mean()
+        assert points["fista_sse", l1] == pytest.approx(expected, rel=1e-3)
+        assert points["lca_sse", l1] == pytest.approx(expected, rel=1e-2)
+        assert points["fista_lifetime_sparsity", l1] == pytest.approx(float(lifetime_sparsity(torch.from_numpy(z)).mean()), abs=0.01)
+    assert points["fista_sse", 0.5] > points["fista_sse", 0.05]
+    decoded = given.decode(given.codes("validation").mean[chosen]).flatten(1).numpy()
+    assert points["encoder_sse", None] == pytest.approx(((x - decoded) ** 2).sum(1).mean(), rel=1e-4)
