@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentbench import __version__
-from latentbench.errors import UserError
+from latentbench.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from latentbench.plan import Changes
@@ -60,16 +61,23 @@ def run(
     gpus: Gpus = None,
     cpus: Cpus = None,
     force: Annotated[bool, typer.Option("--force", help="Run everything again, finished or not.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Run failed runs again.")] = False,
+    retry: Annotated[
+        str, typer.Option("--retry", metavar="KINDS", help="Run failed runs again: all, or kinds of failure, as in killed,timeout.")
+    ] = "",
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    time_limit: Annotated[str | None, typer.Option("--time-limit", metavar="DURATION", help="Longest time of a run, as in 90s, 30m or 12h.")] = None,
+    per_gpu: Annotated[int, typer.Option("--per-gpu", metavar="N", help="Runs at a time on each GPU.")] = 1,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile the networks; the same as --set compile=true.")] = False,
     refresh: Annotated[Refresh | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
 ) -> None:
     """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
+    from latentbench.engine import Limits
     from latentbench.runner import Selection, run_suite
 
-    device, slots = _slots(gpus, cpus)
+    device, slots = _slots(gpus, cpus, per_gpu)
     changes = _changes([*(sets or []), *(["compile=true"] * compile_)], only, scale, limit_data, seeds)
-    failed = run_suite(suite, results, device, slots, changes, Selection(force, retry, refresh is not None))
+    limits = Limits(parse_duration(time_limit, "--time-limit") if time_limit else None, fail_fast)
+    failed = run_suite(suite, results, device, slots, changes, Selection(force, _kinds(retry), refresh is not None), limits)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -211,15 +219,39 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _slots(gpus: str | None, cpus: int | None) -> tuple[str, list[str]]:
+def parse_duration(text: str, flag: str) -> float:
+    """`90`, `90s`, `30m` or `12h` in seconds.
+
+    Raises:
+        UserError: the text is not of that form.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise UserError(f"{flag} {text}: expected a duration above 0, like 90s, 30m or 12h")
+    return seconds
+
+
+def _kinds(text: str) -> frozenset[str]:
+    from latentbench.execute import FAILURE_KINDS
+
+    names = frozenset(_names(text))
+    for name in sorted(names - {"all", *FAILURE_KINDS}):
+        raise UserError(f"--retry {text}: unknown kind of failure '{name}'{nearest(name, FAILURE_KINDS)}; known: all, {', '.join(FAILURE_KINDS)}")
+    return names
+
+
+def _slots(gpus: str | None, cpus: int | None, per_gpu: int) -> tuple[str, list[str]]:
     if gpus is not None and cpus is not None:
         raise UserError("--gpus and --cpus: choose one of them")
+    if per_gpu < 1:
+        raise UserError(f"--per-gpu {per_gpu}: expected a number of at least 1")
     if cpus is not None and cpus < 1:
         raise UserError(f"--cpus {cpus}: expected a number of at least 1")
     wanted = None if gpus is None else parse_numbers(gpus, "--gpus")
     from latentbench.engine import cpu_slots, gpu_slots
 
-    return ("cpu", cpu_slots(cpus)) if wanted is None else ("cuda", gpu_slots(wanted))
+    return ("cpu", cpu_slots(cpus)) if wanted is None else ("cuda", gpu_slots(wanted, per_gpu))
 
 
 def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None) -> Changes:

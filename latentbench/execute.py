@@ -29,25 +29,44 @@ from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
 from latentbench.train import NonFiniteError, new_state, plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"
+FAILURE_KINDS = ("error", "non-finite", "out-of-memory", "timeout", "killed", MISSING_PLUGIN, EVALUATION_FAILED)
+"""What a failed run's row may say of why."""
 SAVE_EVERY = 60.0
 """Seconds between two savings of a run's training state."""
 Report = Callable[[int, int], None]
-"""Called now and then with steps done and steps in all."""
+"""Called after every step with steps done and steps in all."""
+
+
+class InterruptedRunError(Exception):
+    """A run was asked to stop; its training state is stored."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one process is asked to do. With `trained`, the stored model is evaluated and not trained again."""
+    """What one process is asked to do.
+
+    With `trained`, the stored model is evaluated and not trained again; with `fresh`, a stored training state is not used.
+    """
 
     run: Run
     evaluations: tuple[EvaluationPlan, ...]
     trained: bool = False
+    fresh: bool = False
 
 
-def execute(job: Job, registry: Registry, store: Store, device: str, report: Report = lambda step, steps: None) -> str | None:
+def execute(
+    job: Job,
+    registry: Registry,
+    store: Store,
+    device: str,
+    report: Report = lambda step, steps: None,
+    stopping: Callable[[], bool] = lambda: False,
+    save_every: float = SAVE_EVERY,
+) -> str | None:
     """Train, evaluate and store a run. Failures of the run are stored in its row, and returned in one line; None means that it is done.
 
-    A run that was trained stays so when an evaluation fails: its status is `done`, its failure kind `evaluation`, and the others are kept.
+    A run that was trained stays so when an evaluation fails: its status is `done`, its failure kind `evaluation`, and the others are kept. Training
+    goes on from a stored state; that is removed when the run's row is there.
 
     Args:
         job: the run and its evaluations.
@@ -55,6 +74,11 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
         store: where its rows go.
         device: `cpu`, or `cuda:N`; of the type that the run's identity says.
         report: told of progress.
+        stopping: asked after every step whether to store the state and stop.
+        save_every: seconds between two savings of the training state.
+
+    Raises:
+        InterruptedRunError: `stopping` said so.
     """
     torch.set_num_threads(1)  # results of a run are compared bit for bit, and that holds at one thread
     start, began = time.monotonic(), datetime.now(UTC)
@@ -66,14 +90,19 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
         if job.trained:
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
-            trained = _train(job.run, model, splits, store, report)
+            if job.fresh:
+                store.forget_state(job.run.id)
+            trained = _train(job.run, model, splits, store, report, stopping, save_every)
         failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
+    except InterruptedRunError:
+        raise
     except Exception as error:  # whatever went wrong in a run is a result of that run
         row = {**described(job.run), **provenance(device), "started": began, "wall_seconds": time.monotonic() - start, **failure(error)}
         if job.trained:
             store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": row["failure_message"]})
         else:
             store.write_rows("runs", job.run.id, [row])
+            store.forget_state(job.run.id)  # from there it would fail again
         return _in_a_line(row)
     row = {
         "status": "done",
@@ -85,6 +114,7 @@ def execute(job: Job, registry: Registry, store: Store, device: str, report: Rep
         row |= {**described(job.run), **provenance(device), **trained, "cost": assembly.family.cost, "started": began}
         row |= {"wall_seconds": time.monotonic() - start, "peak_memory_bytes": _peak_memory(device)}
     store.update_run(job.run.id, row)
+    store.forget_state(job.run.id)
     return _in_a_line(row) if failures else None
 
 
@@ -133,7 +163,7 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report) -> dict[str, Any]:
+def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report, stopping: Callable[[], bool], save_every: float) -> dict[str, Any]:
     training = run.train_settings
     data = splits.train.to(model.device, model.dtype)
     state = new_state(model, training, run.seed)
@@ -144,15 +174,17 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report)
     start = last = time.monotonic() - state.seconds
     for now in train(state, data, run):
         report(now.step, steps)
-        if time.monotonic() - last > SAVE_EVERY:
+        stop = stopping()
+        if stop or time.monotonic() - last > save_every:
             last = time.monotonic()
             state.seconds = last - start
             store.write_state(run.id, state.tensors())
+        if stop:
+            raise InterruptedRunError
     seconds = time.monotonic() - start
     store.forget(run.id)
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
-    store.forget_state(run.id)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"steps": steps, "train_seconds": seconds, "steps_per_second": steps / seconds, "parameters": parameters}
 

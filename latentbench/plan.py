@@ -65,6 +65,7 @@ class Planned:
     state: str = "missing"
     why: str = ""
     trained: bool = False
+    failure_kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,19 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
     """The plan with the state of every run in `store`."""
     rows = store.run_states()
     evaluated = store.evaluated()
-    return replace(plan, runs=tuple(_with_state(item, rows.get(item.run.id), evaluated, registry) for item in plan.runs))
+    runs = [with_state(item, rows.get(item.run.id), evaluated, registry) for item in plan.runs]
+    saved = {path.stem for path in (store.path / "states").glob("*.safetensors")}
+    return replace(plan, runs=tuple(replace(i, why="interrupted") if i.state == "missing" and i.run.id in saved else i for i in runs))
 
 
-def _with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[tuple[str, str]], registry: Registry) -> Planned:
+def with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[tuple[str, str]], registry: Registry) -> Planned:
+    """A planned run with its state, from its row and what of it was evaluated."""
     if row is None:
         return item
     lacking = [e.name for e in item.evaluations if (item.run.id, e.id) not in evaluated]
     if row["status"] == "failed" or (row["failure_kind"] == EVALUATION_FAILED and lacking):
         why = f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
-        return replace(item, state="failed", why=why, trained=row["status"] == "done")
+        return replace(item, state="failed", why=why, trained=row["status"] == "done", failure_kind=row["failure_kind"])
     changed = changed_sources(row["sources"], item.assembly, [e.name for e in item.evaluations], registry)
     if changed:
         only_evaluations = not changed_sources(row["sources"], item.assembly, [], registry)

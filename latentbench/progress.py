@@ -49,11 +49,13 @@ class Progress:
         if self.total is not None:
             self.bars.stop()
         if kind is KeyboardInterrupt:
-            self._say(f"interrupted: {self.ended_runs} of {len(self.jobs)} runs ended and are stored; the same command goes on with the rest")
+            self._say(
+                f"interrupted: {self.ended_runs} of {len(self.jobs)} runs ended and are stored, the others' states too; the same command goes on"
+            )
 
     def started(self, job: Job, device: str) -> None:
-        """Add the run's bar."""
-        if self.total is not None:
+        """Add the run's bar; a run that is tried again has one."""
+        if self.total is not None and job.run.id not in self.tasks:
             self.tasks[job.run.id] = self.bars.add_task(f"  {label(job)}", total=None)
 
     def progressed(self, job: Job, step: int, steps: int) -> None:
@@ -70,9 +72,18 @@ class Progress:
         if self.total is not None:
             self.bars.remove_task(self.tasks.pop(job.run.id))
             self.bars.advance(self.total)
+        self.steps.pop(job.run.id, None)
         outcome = f"FAILED {failure}" if failure else "done"
         if self.total is None or failure:
             self._say(f"[{self.ended_runs}/{len(self.jobs)}] {label(job)}: {outcome}{self._left()}")
+
+    def left(self, job: Job) -> None:
+        """Count a run that another invocation has done."""
+        self.ended_runs += 1
+        if self.total is not None:
+            self.bars.advance(self.total)
+        else:
+            self._say(f"[{self.ended_runs}/{len(self.jobs)}] {label(job)}: done by another invocation{self._left()}")
 
     def summary(self, results: Path) -> None:
         """What ran, how long it took, and which runs failed."""
@@ -83,7 +94,7 @@ class Progress:
         for name, failure in self.failures:
             self._say(f"failed: {name}: {failure}")
         if already:
-            self._say(f"{len(already)} runs failed before and were not tried again; --retry does")
+            self._say(f"{len(already)} runs failed before and were not tried again; --retry all does")
         if stale:
             self._say(f"{stale} stored runs are stale: the source of a plugin has changed since; --refresh stale runs them again")
 

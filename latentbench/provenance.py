@@ -19,7 +19,7 @@ from latentbench.registry import Registry
 
 NUMERIC_CORE = (
     *("cache", "codes", "dataset", "estimator", "evaluate", "evaluation", "execute", "family", "likelihood", "location_scale", "model", "network"),
-    *("objective", "part", "resolve", "schedules", "settings", "streams", "torch_family", "train"),
+    *("objective", "part", "resolve", "schedules", "settings", "sparse_coding", "streams", "torch_family", "train"),
 )
 """Modules of the core that decide a run's numbers."""
 PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic")

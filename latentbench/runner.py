@@ -8,29 +8,31 @@ from pathlib import Path
 
 from latentbench.compare import Query, compare, render
 from latentbench.data import prepare
-from latentbench.engine import run_jobs
+from latentbench.engine import NO_LIMITS, Limits, LocalEngine
 from latentbench.errors import UserError
 from latentbench.execute import Job, store_blocked
-from latentbench.plan import Changes, Plan, Planned, make_plan, with_states
+from latentbench.plan import Changes, Plan, Planned, make_plan, with_state, with_states
 from latentbench.progress import Progress
 from latentbench.registry import load_registry
+from latentbench.speeds import expected_seconds, speeds
 from latentbench.store import Store
 from latentbench.suite import load_suite
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs are run though the store has them. Missing ones always are."""
+    """Which runs are run though the store has them. Missing ones always are. `retry` names kinds of failure, or `all`."""
 
     force: bool = False
-    retry: bool = False
+    retry: frozenset[str] = frozenset()
     refresh: bool = False
 
     def job(self, item: Planned) -> Job | None:
         """What to do about a planned run."""
         if self.force:
-            return Job(item.run, item.evaluations)
-        wanted = {"missing": True, "unevaluated": True, "failed": self.retry, "stale": self.refresh, "done": False}[item.state]
+            return Job(item.run, item.evaluations, fresh=True)
+        retried = bool({"all", item.failure_kind} & self.retry)
+        wanted = {"missing": True, "unevaluated": True, "failed": retried, "stale": self.refresh, "done": False}[item.state]
         return Job(item.run, item.evaluations, item.trained) if wanted else None
 
 
@@ -44,8 +46,12 @@ def planned(suite: Path, results: Path, device: str, changes: Changes) -> Plan:
     return with_states(make_plan(load_suite(suite), registry, device, changes), Store(results), registry)
 
 
-def run_suite(suite: Path, results: Path, device: str, slots: Sequence[str], changes: Changes, selection: Selection) -> int:
+def run_suite(
+    suite: Path, results: Path, device: str, slots: Sequence[str], changes: Changes, selection: Selection, limits: Limits = NO_LIMITS
+) -> int:
     """Run what is not done, print progress, a summary and the leaderboard; return how many runs failed.
+
+    Runs that another invocation works on are left to it, and waited for.
 
     Raises:
         UserError: the suite, the changes or the results folder are wrong; nothing was run then.
@@ -57,11 +63,26 @@ def run_suite(suite: Path, results: Path, device: str, slots: Sequence[str], cha
     store_blocked(plan.blocked, store)
     registry = load_registry()
     prepare([registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)])
+    planned_runs = {item.run.id: item for item in plan.runs}
+
+    def needed(job: Job) -> Job | None:
+        """What is still to do of a job, as others may have done it since the plan was made."""
+        if selection.force:
+            return job
+        row, evaluated = store.state_of(job.run.id)
+        return selection.job(with_state(planned_runs[job.run.id], row, evaluated, registry))
+
     with Progress(plan, jobs, len(slots)) as progress:
-        failed = run_jobs(jobs, results, slots, progress)
+        failed = LocalEngine(results, slots, progress, needed, limits).run(_longest_first(jobs, store))
     progress.summary(results)
     _print_leaderboard(plan, results)
     return failed + len(plan.blocked)
+
+
+def _longest_first(jobs: Sequence[Job], store: Store) -> list[Job]:
+    """Jobs by what they are expected to take, those that nothing is known of first: a long run that starts last keeps everybody waiting."""
+    seconds = speeds(store)
+    return sorted(jobs, key=lambda job: -expected_seconds(job.run, seconds, float("inf")))
 
 
 def _print_leaderboard(plan: Plan, results: Path) -> None:

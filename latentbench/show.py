@@ -7,23 +7,22 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tabulate import tabulate
 
-from latentbench.compare import column_of
 from latentbench.errors import UserError
 from latentbench.plan import Plan, Planned, Unplanned, dotted
 from latentbench.registry import KINDS, load_registry
+from latentbench.speeds import expected_seconds, speeds
 from latentbench.store import Store
 
 
 def print_plan(plan: Plan, store: Store) -> None:
     """Every run with its id and state, combinations that are left out, and totals."""
-    speeds = _speeds(store)
+    known = speeds(store)
     body = [
-        (i.run.id, *_shown(i), i.run.seed, further, _length(i), _seconds(i, speeds), _state(i))
+        (i.run.id, *_shown(i), i.run.seed, further, _length(i), _seconds(i, known), _state(i))
         for i, further in zip(plan.runs, _further(plan.runs), strict=True)
     ]
     header = ("run", "family", "estimator", "dataset", "networks", "K", "seed", "further", "length", "expected", "state")
@@ -139,23 +138,10 @@ def _state(item: Planned) -> str:
     return f"{item.state} ({item.why})" if item.why else item.state
 
 
-def _speeds(store: Store) -> dict[tuple[str, ...], float]:
-    """Median wall seconds of stored runs by family, estimator, data set and networks."""
-    runs = store.read("runs", ["family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "training", "wall_seconds"])
-    runs = runs[runs["wall_seconds"].notna()]
-    names = [name for name in runs.columns if name != "wall_seconds"]
-    seconds: dict[tuple[str, ...], list[float]] = {}
-    for *key, spent in zip(*(column_of(runs, name) for name in names), runs["wall_seconds"], strict=True):
-        seconds.setdefault(tuple(key), []).append(spent)
-    return {key: median(values) for key, values in seconds.items()}
-
-
-def _seconds(item: Planned, speeds: Mapping[tuple[str, ...], float]) -> str:
-    """Expected wall seconds, from stored runs that differ in nothing that costs time; empty where there is none."""
-    run = item.run
-    training = json.dumps(dict(run.training), sort_keys=True)
-    key = (run.family, run.estimator or "", run.dataset, run.encoder or "", run.decoder, str(run.latent_dim), training)
-    return f"{speeds[key]:.1f} s" if key in speeds else ""
+def _seconds(item: Planned, known: Mapping[tuple[str, ...], float]) -> str:
+    """Expected wall seconds; empty where nothing like it was run."""
+    seconds = expected_seconds(item.run, known, 0.0)
+    return f"{seconds:.1f} s" if seconds else ""
 
 
 def _shortened(text: str, width: int) -> str:

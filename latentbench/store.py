@@ -11,8 +11,10 @@ Every fragment is written to a temporary name and renamed, so a reader never see
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,14 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
     "history": {"run_id": _TEXT, "step": _INT, "name": _TEXT, "value": _FLOAT},
     "summaries": {**SETTINGS, **_METRIC, "interval": _FLOAT, "source": _TEXT},
 }  # fmt: skip
+
+
+CHECKSUM = "sha256"
+"""The entry of a safetensors file's metadata that holds the hash over its tensors."""
+
+
+class _DamagedError(Exception):
+    """A file does not hold what was written."""
 
 
 class Store:
@@ -148,13 +158,10 @@ class Store:
         Raises:
             UserError: it is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         path = self.checkpoint_path(run_id)
         try:
-            return dict(load_file(path))
-        except (OSError, SafetensorError) as error:
+            return _read_tensors(path)
+        except (OSError, _DamagedError) as error:
             raise UserError(f"checkpoint {path} cannot be read: {error}; run the suite with --force to train it again") from error
 
     def state_path(self, run_id: str) -> Path:
@@ -166,23 +173,63 @@ class Store:
         self._write_tensors(self.state_path(run_id), tensors)
 
     def read_state(self, run_id: str) -> dict[str, Tensor] | None:
-        """The state that an interrupted run goes on from, or None where there is none."""
-        from safetensors.torch import load_file
-
+        """The state that an interrupted run goes on from; None where there is none, or where it is damaged, which a warning says."""
         path = self.state_path(run_id)
-        return dict(load_file(path)) if path.exists() else None
+        try:
+            return _read_tensors(path)
+        except FileNotFoundError:
+            return None
+        except _DamagedError as error:
+            warnings.warn(f"the training state {path} is damaged ({error}) and is not used: the run starts anew", stacklevel=2)
+            return None
 
     def forget_state(self, run_id: str) -> None:
         """Remove a run's state."""
         self.state_path(run_id).unlink(missing_ok=True)
 
+    def log_path(self, run_id: str) -> Path:
+        """Where a run's process writes what it prints."""
+        return self.path / "logs" / f"{run_id}.log"
+
+    def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[tuple[str, str]]]:
+        """A run's row, and its (run id, evaluation id) pairs, as they are now."""
+        row = self._row(run_id)
+        evaluated = {(run_id, path.stem.removeprefix(f"{run_id}-")) for path in (self.path / "metrics").glob(f"{run_id}-*.parquet")}
+        return row or None, evaluated
+
     def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        """Write tensors with a checksum, which safetensors itself has none of."""
         from safetensors.torch import save
 
-        write_atomically(path, save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}))
+        plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        write_atomically(path, save(plain, {CHECKSUM: _checksum(plain)}))
 
     def _fragments(self, table: str) -> list[Path]:
         return sorted(p for p in (self.path / table).glob("*.parquet") if not p.name.startswith("."))
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            expected = (file.metadata() or {}).get(CHECKSUM)
+    except SafetensorError as error:
+        raise _DamagedError(str(error)) from error
+    if _checksum(tensors) != expected:
+        raise _DamagedError("its checksum is wrong")
+    return tensors
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    import torch
+
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return total.hexdigest()
 
 
 def _schema(table: str) -> pa.Schema:

