@@ -114,7 +114,7 @@ class Leases:
         except FileNotFoundError:
             return False
         try:
-            mine = json.loads(aside.read_text()) == dict(seen)
+            mine = bool(json.loads(aside.read_text()) == dict(seen))
         except ValueError:
             mine = not seen
         if not mine:  # somebody was quicker, and this is their new lease

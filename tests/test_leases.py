@@ -1,0 +1,129 @@
+"""Leases: one owner a run, whatever dies and whatever clocks say."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from latentbench import leases as module
+from latentbench.leases import STALE_AFTER, Leases
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "leases"
+
+
+def age(folder, seconds, run_id="r"):
+    path = folder / f"{run_id}.json"
+    os.utime(path, (time.time() - seconds, time.time() - seconds))
+
+
+def foreign(folder, run_id="r", **changes):
+    """A lease of another machine."""
+    owner = Leases(folder)
+    assert owner.take(run_id)
+    path = folder / f"{run_id}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere", **changes}))
+    return owner
+
+
+def test_a_run_has_one_owner(folder):
+    one, other = Leases(folder), Leases(folder)
+    assert one.take("r")
+    assert not other.take("r")
+    assert other.take("s")
+    assert set(other.others()) == {"r"}
+    one.give_back("r")
+    assert other.take("r")
+    assert not one.touch("r")
+    one.give_back("r")  # not ours any more: nothing happens
+    assert not one.take("r")
+
+
+def test_of_many_who_try_at_once_one_gets_it(folder):
+    for turn in range(20):
+        won, barrier = [], threading.Barrier(8)
+
+        def attempt(owner, turn=turn, won=won, barrier=barrier):
+            barrier.wait()
+            if owner.take(f"r{turn}"):
+                won.append(owner)
+
+        threads = [threading.Thread(target=attempt, args=(Leases(folder),)) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert len(won) == 1
+
+
+def test_a_stale_lease_of_another_machine_is_taken_over_by_one(folder):
+    for turn in range(20):
+        first = foreign(folder, f"r{turn}")
+        age(folder, STALE_AFTER + 5, f"r{turn}")
+        won, barrier = [], threading.Barrier(8)
+
+        def attempt(owner, turn=turn, won=won, barrier=barrier):
+            barrier.wait()
+            if owner.take(f"r{turn}"):
+                won.append(owner)
+
+        threads = [threading.Thread(target=attempt, args=(Leases(folder),)) for _ in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert len(won) == 1
+        assert not first.touch(f"r{turn}")
+
+
+def test_a_lease_that_is_touched_stays(folder):
+    owner = foreign(folder)
+    age(folder, STALE_AFTER + 5)
+    assert owner.touch("r")
+    assert not Leases(folder).take("r")
+
+
+def test_a_lease_of_a_dead_process_of_this_machine_is_stale_at_once(folder):
+    code = f"from pathlib import Path; from latentbench.leases import Leases; print(Leases(Path({str(folder)!r})).take('r'))"
+    taken = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert taken.stdout.strip() == "True"
+    assert Leases(folder).take("r")
+
+
+def test_a_process_number_that_was_used_again_is_another_process(folder):
+    owner = Leases(folder)
+    assert owner.take("r")
+    path = folder / "r.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started": "1"}))  # this process's number, of a process since boot
+    assert Leases(folder).take("r")
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_clocks_an_hour_apart_do_not_matter(folder, hours, monkeypatch):
+    """Ages are told by the file system's clock; this machine's own is an hour off."""
+    foreign(folder)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
+    assert not Leases(folder).take("r")
+    os.utime(folder / "r.json", (real() - STALE_AFTER - 5,) * 2)
+    assert Leases(folder).take("r")
+
+
+def test_a_damaged_lease_is_nobody_s_once_it_is_old(folder):
+    folder.mkdir()
+    (folder / "r.json").write_text("{")
+    assert not Leases(folder).take("r")
+    age(folder, STALE_AFTER + 5)
+    assert Leases(folder).take("r")
+
+
+def test_nothing_else_is_left_behind(folder):
+    foreign(folder)
+    age(folder, STALE_AFTER + 5)
+    other = Leases(folder)
+    assert other.take("r")
+    other.others()
+    assert [path.name for path in folder.iterdir()] == ["r.json"]
+    assert module.TOUCH_EVERY < STALE_AFTER / 3
