@@ -162,6 +162,24 @@ def compare(
     print(render(compare_stores(results or [DEFAULT_RESULTS], query, load_registry().better()), format_))
 
 
+@app.command()
+def merge(
+    sources: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results folders.")],
+    into: Annotated[Path, typer.Option("--into", metavar="FOLDER", help="A folder without results.")],
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Relative difference up to which metrics of one run agree.")] = 0.01,
+) -> None:
+    """Join results folders of several machines by run id; equal ids must have equal results, and where not, nothing is chosen."""
+    from latentbench.merge import merge as merge_folders
+
+    if not 0 <= tolerance < float("inf"):
+        raise UserError(f"--tolerance {tolerance:g}: expected a number of at least 0")
+    merged = merge_folders(sources, into, tolerance)
+    print(f"{merged.runs} runs in {into}, {merged.shared} of them from several folders; {len(merged.conflicts)} conflicts")
+    for run_id, why in merged.conflicts.items():
+        print(f"conflict: run {run_id} was left out: {why}")
+    raise typer.Exit(1 if merged.conflicts else 0)
+
+
 data_app = typer.Typer(help="Source files of data sets: list, fetch or verify them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 DataSets = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Data sets (default: all).")]
