@@ -282,11 +282,15 @@ class _Stop:
 
 
 def use(slot: str) -> str:
-    """Make the slot's GPU the only one that this process sees, before CUDA is touched; return the device's name here."""
+    """Make the slot's GPU the only one that this process sees, before CUDA is touched; return the device's name here.
+
+    Slots count the GPUs that the engine sees, which CUDA_VISIBLE_DEVICES may have chosen already.
+    """
     kind, _, number = slot.partition(":")
     if kind != "cuda":
         return slot
-    os.environ["CUDA_VISIBLE_DEVICES"] = number
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(number)] if visible else number
     return "cuda:0"
 
 

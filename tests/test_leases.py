@@ -45,36 +45,30 @@ def test_a_run_has_one_owner(folder):
     assert not one.take("r")
 
 
+def winners(folder, run_id):
+    """How many of eight owners who try at once get the run."""
+    won, barrier = [], threading.Barrier(8)
+
+    def attempt(owner):
+        barrier.wait()
+        if owner.take(run_id):
+            won.append(owner)
+
+    threads = [threading.Thread(target=attempt, args=(Leases(folder),)) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    return len(won)
+
+
 def test_of_many_who_try_at_once_one_gets_it(folder):
-    for turn in range(20):
-        won, barrier = [], threading.Barrier(8)
-
-        def attempt(owner, turn=turn, won=won, barrier=barrier):
-            barrier.wait()
-            if owner.take(f"r{turn}"):
-                won.append(owner)
-
-        threads = [threading.Thread(target=attempt, args=(Leases(folder),)) for _ in range(8)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-        assert len(won) == 1
+    assert [winners(folder, f"r{turn}") for turn in range(20)] == [1] * 20
 
 
 def test_a_stale_lease_of_another_machine_is_taken_over_by_one(folder):
     for turn in range(20):
         first = foreign(folder, f"r{turn}")
         age(folder, STALE_AFTER + 5, f"r{turn}")
-        won, barrier = [], threading.Barrier(8)
-
-        def attempt(owner, turn=turn, won=won, barrier=barrier):
-            barrier.wait()
-            if owner.take(f"r{turn}"):
-                won.append(owner)
-
-        threads = [threading.Thread(target=attempt, args=(Leases(folder),)) for _ in range(8)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-        assert len(won) == 1
+        assert winners(folder, f"r{turn}") == 1
         assert not first.touch(f"r{turn}")
 
 

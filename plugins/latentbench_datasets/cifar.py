@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.cache import cached
-from latentbench.dataset import DataSet, Progress, Split, Splits, silent
+from latentbench.dataset import Progress
 from latentbench.errors import UserError
 from latentbench.sources import Source
 from latentbench.streams import stream
-from latentbench_datasets.patches import GREY, PAPER_2026_PATCHES, PAPER_PATCHES, prepare, recipe_key
+from latentbench_datasets.patches import GREY, PAPER_2026_PATCHES, PAPER_PATCHES, PatchDataSet, prepare
 
 HOME = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SIDE, ROW = 32, 1 + 3 * 32 * 32
@@ -99,39 +98,25 @@ def random_crops(images: Tensor, generator: torch.Generator) -> Tensor:
     return images[image, rows[..., :, None], columns[..., None, :]].flatten(0, 1)
 
 
-class Cifar16(DataSet):
+class Cifar16(PatchDataSet):
     """Four random 20x20 crops an image, each whitened, contrast-normalised and z-scored by itself, then cut to 16x16.
 
     200,000 patches of the 50,000 training images; 40,000 of the 10,000 test images, which are the validation split, as in the paper.
     """
 
     name = "cifar16"
-    image_shape = (1, 16, 16)
-    defaults = {"likelihood": "gaussian"}
     protocols = {"paper": {**PAPER_PATCHES, "training.epochs": 1500}, "paper-2026": {**PAPER_2026_PATCHES, "training.epochs": 1500}}
     files: ClassVar[Sequence[Source]] = tuple(_source(name, md5) for name, md5 in BATCHES.items())
-    centred_filter: ClassVar[bool] = False
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        """Read, crop and process the images, unless that was done before."""
-        self._patches(cache, progress)
-
-    def load(self, cache: Path) -> Splits:
-        """The patches, prepared once and cached."""
-        patches = self._patches(cache, silent)
-        return Splits(Split(patches["train"]), Split(patches["validation"]))
-
-    def _patches(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
-        def make() -> dict[str, Tensor]:
-            generator = stream(0, "cifar16", self.version)
-            parts = []
-            for done, source in enumerate(self.files):
-                progress(f"{self.name}: {source.name}", done, len(self.files))
-                parts.append(prepare(random_crops(grey_images(source.read(cache)), generator), MARGIN, centred_filter=self.centred_filter))
-            progress(f"{self.name}: prepared", len(self.files), len(self.files))
-            return {"train": torch.cat(parts[:-1]), "validation": parts[-1]}
-
-        return cached(cache, recipe_key(self), make)
+    def make(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
+        """Read, cut and process the images."""
+        generator = stream(0, "cifar16", self.version)
+        parts = []
+        for done, source in enumerate(self.files):
+            progress(f"{self.name}: {source.name}", done, len(self.files))
+            parts.append(prepare(random_crops(grey_images(source.read(cache)), generator), MARGIN, centred_filter=self.centred_filter))
+        progress(f"{self.name}: prepared", len(self.files), len(self.files))
+        return {"train": torch.cat(parts[:-1]), "validation": parts[-1]}
 
 
 class Cifar16Centred(Cifar16):

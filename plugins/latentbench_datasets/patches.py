@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from latentbench.dataset import DataSet
+from latentbench.cache import cached
+from latentbench.dataset import DataSet, Progress, Split, Splits, silent
 
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue."""
@@ -19,6 +23,30 @@ PAPER_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.005, "
 """Training on 16x16 patches in the authors' code of November 2024, with which the paper's figures agree."""
 PAPER_2026_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.005}
 """The same in their code of February 2026; its warm-up of 1 % of the run is the default."""
+
+
+class PatchDataSet(DataSet):
+    """Base of data sets of 16x16 patches that are made of published files, once, and cached."""
+
+    image_shape = (1, 16, 16)
+    defaults = {"likelihood": "gaussian"}
+    centred_filter: ClassVar[bool] = False
+
+    @abstractmethod
+    def make(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
+        """The patches `train` and `validation` [N, 1, 16, 16] from the source files."""
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Read the files and make the patches, unless that was done before."""
+        self._patches(cache, progress)
+
+    def load(self, cache: Path) -> Splits:
+        """The patches, prepared once and cached."""
+        patches = self._patches(cache, silent)
+        return Splits(Split(patches["train"]), Split(patches["validation"]))
+
+    def _patches(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
+        return cached(cache, recipe_key(self), lambda: self.make(cache, progress))
 
 
 def recipe_key(dataset: DataSet) -> str:

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.cache import cached
-from latentbench.dataset import DataSet, Progress, Split, Splits, silent
+from latentbench.dataset import Progress
 from latentbench.errors import UserError
 from latentbench.sources import Source
-from latentbench_datasets.patches import PAPER_2026_PATCHES, PAPER_PATCHES, prepare, recipe_key
+from latentbench_datasets.patches import PAPER_2026_PATCHES, PAPER_PATCHES, PatchDataSet, prepare
 
 HOME = "http://bethgelab.org/media/uploads/vanhateren"
 TRAIN_IMAGES = 80
@@ -70,38 +69,24 @@ def tiles_of(content: bytes) -> Tensor:
     return pixels.unfold(0, TILE, TILE).unfold(1, TILE, TILE).reshape(-1, TILE, TILE)
 
 
-class VanHateren(DataSet):
+class VanHateren(PatchDataSet):
     """24x24 tiles of linear intensities, each whitened, contrast-normalised and z-scored by itself, then cut to 16x16.
 
     Split by image, as in the paper: 107,520 patches of the first 80 images for training, 28,224 of the last 21 for validation.
     """
 
     name = "van_hateren"
-    image_shape = (1, 16, 16)
-    defaults = {"likelihood": "gaussian"}
     protocols = {"paper": {**PAPER_PATCHES, "training.epochs": 3000}, "paper-2026": {**PAPER_2026_PATCHES, "training.epochs": 3000}}
     files: ClassVar[Sequence[Source]] = _sources()
-    centred_filter: ClassVar[bool] = False
 
-    def prepare(self, cache: Path, progress: Progress) -> None:
-        """Read, cut and process the images, unless that was done before."""
-        self._patches(cache, progress)
-
-    def load(self, cache: Path) -> Splits:
-        """The patches, prepared once and cached."""
-        patches = self._patches(cache, silent)
-        return Splits(Split(patches["train"]), Split(patches["validation"]))
-
-    def _patches(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
-        def make() -> dict[str, Tensor]:
-            parts = []
-            for done, source in enumerate(self.files):
-                progress(f"{self.name}: {source.name}", done, len(self.files))
-                parts.append(prepare(tiles_of(source.read(cache)), MARGIN, centred_filter=self.centred_filter))
-            progress(f"{self.name}: prepared", len(self.files), len(self.files))
-            return {"train": torch.cat(parts[:TRAIN_IMAGES]), "validation": torch.cat(parts[TRAIN_IMAGES:])}
-
-        return cached(cache, recipe_key(self), make)
+    def make(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
+        """Read, cut and process the images."""
+        parts = []
+        for done, source in enumerate(self.files):
+            progress(f"{self.name}: {source.name}", done, len(self.files))
+            parts.append(prepare(tiles_of(source.read(cache)), MARGIN, centred_filter=self.centred_filter))
+        progress(f"{self.name}: prepared", len(self.files), len(self.files))
+        return {"train": torch.cat(parts[:TRAIN_IMAGES]), "validation": torch.cat(parts[TRAIN_IMAGES:])}
 
 
 class VanHaterenCentred(VanHateren):
