@@ -163,6 +163,15 @@ def compare(
 
 
 @app.command()
+def status(results: Results = DEFAULT_RESULTS) -> None:
+    """Print what became of the runs of a results folder, and which are being worked on, where, and how far they are."""
+    from latentbench.show import print_status
+    from latentbench.status import status as read_status
+
+    print_status(results, read_status(results))
+
+
+@app.command()
 def merge(
     sources: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results folders.")],
     into: Annotated[Path, typer.Option("--into", metavar="FOLDER", help="A folder without results.")],

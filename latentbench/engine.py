@@ -24,6 +24,7 @@ from latentbench.errors import UserError
 from latentbench.execute import SAVE_EVERY, InterruptedRunError, Job, described, execute, provenance
 from latentbench.leases import TOUCH_EVERY, Leases
 from latentbench.registry import load_registry
+from latentbench.settings import Run
 from latentbench.store import EVALUATION_FAILED, Store
 
 SLOW_IMPORT = "torch._dynamo"
@@ -76,6 +77,7 @@ class _Worker:
     connection: Connection
     began: float = field(default_factory=time.monotonic)
     touched: float = field(default_factory=time.monotonic)
+    progress: tuple[int, int, float] | None = None
     asked_to_stop: float | None = None
     timed_out: bool = False
 
@@ -132,7 +134,7 @@ class LocalEngine:
         waiting: list[Job] = []
         while self.queue and self.free:
             job = self.queue.pop(0)
-            if not self.leases.take(job.run.id):
+            if not self.leases.take(job.run.id, describe(job.run)):
                 waiting.append(job)
                 continue
             wanted = self.needed(job)
@@ -162,7 +164,7 @@ class LocalEngine:
         now = time.monotonic()
         if now - worker.touched > TOUCH_EVERY:
             worker.touched = now
-            if not self.leases.touch(worker.job.run.id):  # taken over, as when this machine slept: the other's results count
+            if not self.leases.touch(worker.job.run.id, worker.progress):  # taken over, as when this machine slept: the other's results count
                 worker.process.kill()
                 worker.process.join()
                 self.running.remove(worker)
@@ -185,7 +187,9 @@ class LocalEngine:
                 worker.process.join()
                 return True, None if worker.process.exitcode == STOPPED else self._how_it_died(worker)
             if message[0] == "progress":
-                self.watcher.progressed(worker.job, *message[1:])
+                step, steps, first = message[1:]
+                worker.progress = step, steps, (step - first) / max(time.monotonic() - worker.began, 1e-9)
+                self.watcher.progressed(worker.job, step, steps)
             else:
                 worker.process.join()
                 return True, message[1]
@@ -242,6 +246,12 @@ class LocalEngine:
         self.running.clear()
 
 
+def describe(run: Run) -> str:
+    """A run in a few words."""
+    networks = "|".join(name for name in (run.encoder, run.decoder) if name)
+    return " ".join(word for word in (run.family, run.estimator, run.dataset, networks, f"seed {run.seed}") if word)
+
+
 def work(job: Job, results: Path, slot: str, connection: Connection, save_every: float) -> None:
     """What a run's process does. Its output goes to the run's log."""
     os.setsid()  # Ctrl-C goes to the parent's session, which asks this process to stop
@@ -250,14 +260,15 @@ def work(job: Job, results: Path, slot: str, connection: Connection, save_every:
     signal.signal(signal.SIGTERM, stop)
     store = Store(results)
     _write_to(store.log_path(job.run.id))
-    last = 0.0
+    last, first = 0.0, -1
 
     def report(step: int, steps: int) -> None:
-        nonlocal last
+        nonlocal last, first
+        first = step if first < 0 else first
         stop.in_training = step < steps
         if step == steps or time.monotonic() - last > REPORT_EVERY:
             last = time.monotonic()
-            _tell(connection, ("progress", step, steps))
+            _tell(connection, ("progress", step, steps, first))
 
     try:
         outcome = execute(job, load_registry(), store, use(slot), report, stop.wanted, save_every)

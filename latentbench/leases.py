@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from latentbench.files import write_atomically
 
 STALE_AFTER = 60.0
 """Seconds without a touch after which a lease is nobody's."""
@@ -30,22 +33,24 @@ class Leases:
     folder: Path
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def take(self, run_id: str) -> bool:
-        """Whether this owner has got the run: nobody else had it, or their lease was stale."""
+    def take(self, run_id: str, about: str = "") -> bool:
+        """Whether this owner has got the run: nobody else had it, or their lease was stale. `about` says in words what the run is."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._link(run_id):
+        if self._link(run_id, about):
             return True
         seen = self._read(run_id)
         if seen is None:
-            return self._link(run_id)  # it was given back in between
-        return self._is_stale(run_id, seen) and self._set_aside(run_id, seen) and self._link(run_id)
+            return self._link(run_id, about)  # it was given back in between
+        return self._is_stale(run_id, seen) and self._set_aside(run_id, seen) and self._link(run_id, about)
 
-    def touch(self, run_id: str) -> bool:
-        """Say that this owner still works on the run; False where somebody else has taken it over."""
+    def touch(self, run_id: str, progress: tuple[int, int, float] | None = None) -> bool:
+        """Say that this owner still works on the run, and how far it is (step, steps, steps a second); False where somebody has taken it over."""
         seen = self._read(run_id)
         if seen is None or seen.get("owner") != self.owner:
             return False
         os.utime(self._path(run_id))
+        if progress is not None:
+            write_atomically(self._progress_path(run_id), json.dumps(progress).encode())
         return True
 
     def give_back(self, run_id: str) -> None:
@@ -53,19 +58,24 @@ class Leases:
         seen = self._read(run_id)
         if seen is not None and seen.get("owner") == self.owner:
             self._path(run_id).unlink(missing_ok=True)
+            self._progress_path(run_id).unlink(missing_ok=True)
 
-    def others(self) -> dict[str, dict[str, Any]]:
-        """The leases of other owners that are not stale, by run id: host, process, and `since`, seconds ago by the owner's last touch."""
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Every lease that is not stale, by run id: `about`, host, process, and the `progress` that its owner last told. Writes nothing."""
         found = {}
         for path in self.folder.glob("*.json"):
-            run_id = path.stem
-            seen = self._read(run_id)
-            if seen is not None and seen.get("owner") != self.owner and not self._is_stale(run_id, seen):
-                found[run_id] = seen
+            seen = self._read(path.stem)
+            if seen is not None and not self._is_stale(path.stem, seen, read_only=True):
+                with suppress(FileNotFoundError, ValueError):
+                    seen["progress"] = json.loads(self._progress_path(path.stem).read_text())
+                found[path.stem] = seen
         return found
 
     def _path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.json"
+
+    def _progress_path(self, run_id: str) -> Path:
+        return self.folder / f"{run_id}.progress"
 
     def _read(self, run_id: str) -> dict[str, Any] | None:
         try:
@@ -76,10 +86,11 @@ class Leases:
             return {}  # damaged, and so nobody's once it is old
         return content if isinstance(content, dict) else {}
 
-    def _link(self, run_id: str) -> bool:
+    def _link(self, run_id: str, about: str) -> bool:
         """Make the lease, unless there is one."""
         draft = self.folder / f".{run_id}.{self.owner}.tmp"
-        draft.write_text(json.dumps({"owner": self.owner, "host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}))
+        me = {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
+        draft.write_text(json.dumps({"owner": self.owner, **me, "about": about}))
         try:
             os.link(draft, self._path(run_id))
         except FileExistsError:
@@ -88,14 +99,14 @@ class Leases:
             draft.unlink(missing_ok=True)
         return True
 
-    def _is_stale(self, run_id: str, seen: Mapping[str, Any]) -> bool:
-        """A lease of a process of this machine that is gone is stale at once, any other by its age."""
+    def _is_stale(self, run_id: str, seen: Mapping[str, Any], read_only: bool = False) -> bool:
+        """A lease of a process of this machine that is gone is stale at once, any other by its age; a reader tells that by this machine's clock."""
         pid = seen.get("pid")
         if seen.get("host") == platform.node() and isinstance(pid, int):
             began = _started(pid)
             return began is None or began != str(seen.get("started"))
         with suppress(FileNotFoundError):
-            return self._now() - self._path(run_id).stat().st_mtime > STALE_AFTER
+            return (time.time() if read_only else self._now()) - self._path(run_id).stat().st_mtime > STALE_AFTER
         return True
 
     def _now(self) -> float:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from latentbench.engine import describe
 from latentbench.execute import Job
 from latentbench.plan import Plan, Unplanned
 
@@ -56,7 +57,7 @@ class Progress:
     def started(self, job: Job, device: str) -> None:
         """Add the run's bar; a run that is tried again has one."""
         if self.total is not None and job.run.id not in self.tasks:
-            self.tasks[job.run.id] = self.bars.add_task(f"  {label(job)}", total=None)
+            self.tasks[job.run.id] = self.bars.add_task(f"  {describe(job.run)}", total=None)
 
     def progressed(self, job: Job, step: int, steps: int) -> None:
         """Move the run's bar."""
@@ -68,14 +69,14 @@ class Progress:
         """Count the run, and print its line where there is no terminal."""
         self.ended_runs += 1
         if failure:
-            self.failures.append((f"{label(job)} ({job.run.id})", failure))
+            self.failures.append((f"{describe(job.run)} ({job.run.id})", failure))
         if self.total is not None:
             self.bars.remove_task(self.tasks.pop(job.run.id))
             self.bars.advance(self.total)
         self.steps.pop(job.run.id, None)
         outcome = f"FAILED {failure}" if failure else "done"
         if self.total is None or failure:
-            self._say(f"[{self.ended_runs}/{len(self.jobs)}] {label(job)}: {outcome}{self._left()}")
+            self._say(f"[{self.ended_runs}/{len(self.jobs)}] {describe(job.run)}: {outcome}{self._left()}")
 
     def left(self, job: Job) -> None:
         """Count a run that another invocation has done."""
@@ -83,7 +84,7 @@ class Progress:
         if self.total is not None:
             self.bars.advance(self.total)
         else:
-            self._say(f"[{self.ended_runs}/{len(self.jobs)}] {label(job)}: done by another invocation{self._left()}")
+            self._say(f"[{self.ended_runs}/{len(self.jobs)}] {describe(job.run)}: done by another invocation{self._left()}")
 
     def summary(self, results: Path) -> None:
         """What ran, how long it took, and which runs failed."""
@@ -105,13 +106,6 @@ class Progress:
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
-
-
-def label(job: Job) -> str:
-    """A run in a few words."""
-    run = job.run
-    networks = "|".join(name for name in (run.encoder, run.decoder) if name)
-    return " ".join(word for word in (run.family, run.estimator, run.dataset, networks, f"seed {run.seed}") if word)
 
 
 def _by_reason(items: Sequence[Unplanned]) -> dict[str, list[Unplanned]]:

@@ -15,6 +15,7 @@ from latentbench.errors import UserError
 from latentbench.plan import Plan, Planned, Unplanned, dotted
 from latentbench.registry import KINDS, load_registry
 from latentbench.speeds import expected_seconds, speeds
+from latentbench.status import Status
 from latentbench.store import Store
 
 
@@ -83,6 +84,32 @@ def print_run(results: Path, prefix: str) -> None:
     mine = mine.astype(object).where(mine.notna(), "")
     if len(mine):
         print("\n" + tabulate(mine.to_records(index=False).tolist(), list(mine.columns), tablefmt="simple", floatfmt=".5g"))
+
+
+def print_status(results: Path, status: Status) -> None:
+    """Counts, running runs in a table, interrupted ones by id."""
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(status.counts.items())) or "no run has ended"
+    print(f"{results}: {counts}; {len(status.running)} running, {len(status.interrupted)} interrupted")
+    if status.running:
+        body = [
+            (
+                r.run_id,
+                r.what,
+                r.host,
+                str(r.pid),
+                "" if r.step is None else f"{r.step}/{r.steps}",
+                "" if r.seconds_left is None else _time(r.seconds_left),
+            )
+            for r in status.running
+        ]
+        print_table(body, ("run", "what", "host", "process", "step", "left"))
+    for run_id in status.interrupted:
+        print(f"interrupted: {run_id}; `latentbench run` of its suite goes on with it")
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
 
 
 def print_table(body: Sequence[Sequence[str]], header: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ def test_a_run_has_one_owner(folder):
     assert one.take("r")
     assert not other.take("r")
     assert other.take("s")
-    assert set(other.others()) == {"r"}
+    assert set(other.all()) == {"r", "s"}
     one.give_back("r")
     assert other.take("r")
     assert not one.touch("r")
@@ -118,6 +118,8 @@ def test_nothing_else_is_left_behind(folder):
     age(folder, STALE_AFTER + 5)
     other = Leases(folder)
     assert other.take("r")
-    other.others()
+    assert other.touch("r", (3, 10, 2.0))
+    assert other.all()["r"]["progress"] == [3, 10, 2.0]
+    (folder / "r.progress").unlink()
     assert [path.name for path in folder.iterdir()] == ["r.json"]
     assert module.TOUCH_EVERY < STALE_AFTER / 3

@@ -1,0 +1,58 @@
+"""What is going on in a results folder, seen from any machine that has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latentbench.errors import UserError
+from latentbench.leases import Leases
+from latentbench.store import Store
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that some process works on: what it is, where, how far it is, and the seconds that it has left if it goes on like this."""
+
+    run_id: str
+    what: str
+    host: str
+    pid: int
+    step: int | None
+    steps: int | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Stored runs by what became of them, the runs that are being worked on, and those that were interrupted and nobody works on."""
+
+    counts: Mapping[str, int]
+    running: Sequence[Running]
+    interrupted: Sequence[str]
+
+
+def status(results: Path) -> Status:
+    """The state of a results folder; it changes nothing there.
+
+    Raises:
+        UserError: there is no such folder, or it cannot be read.
+    """
+    if not results.is_dir():
+        raise UserError(f"results folder {results} does not exist")
+    store = Store(results)
+    kinds = [row["failure_kind"] for row in store.run_states().values()]
+    outcomes = Counter(f"failed: {kind}" if isinstance(kind, str) else "done" for kind in kinds)  # none comes back from pandas as NaN
+    leases = Leases(results / "leases").all()
+    running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
+    saved = {path.stem for path in (results / "states").glob("*.safetensors")}
+    return Status(dict(outcomes), running, sorted(saved - leases.keys()))
+
+
+def _running(run_id: str, lease: Mapping[str, object]) -> Running:
+    progress = lease.get("progress")
+    step, steps, rate = progress if isinstance(progress, list) else (None, None, None)
+    left = (steps - step) / rate if step is not None and steps is not None and rate else None
+    return Running(run_id, str(lease.get("about", "")), str(lease.get("host")), int(str(lease.get("pid", 0))), step, steps, left)
