@@ -11,6 +11,7 @@ import multiprocessing as mp
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -110,9 +111,11 @@ class LocalEngine:
     def run(self, jobs: Sequence[Job]) -> int:
         """Run all jobs, or wait until another invocation has; return how many failed here.
 
-        Ctrl-C asks the running ones to save their state and stop; a second one kills them.
+        Ctrl-C, or SIGTERM, asks the running ones to save their state and stop; a second one kills them.
         """
         self.queue = list(jobs)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a KeyboardInterrupt
         try:
             while self.queue or self.running:
                 self._fill()

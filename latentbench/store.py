@@ -57,6 +57,8 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
 }  # fmt: skip
 
 
+LEFT_OVER_AFTER = 3600.0
+"""Age in seconds from which a temporary file is what a killed process has left."""
 CHECKSUM = "sha256"
 """The entry of a safetensors file's metadata that holds the hash over its tensors."""
 
@@ -72,11 +74,18 @@ class Store:
         self.path = path
 
     def check_writable(self) -> None:
-        """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here."""
+        """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here.
+
+        What killed processes have left half written is removed.
+        """
         probe = self.path / f".probe.{os.getpid()}"
         try:
             write_atomically(probe, b"")
+            now = probe.stat().st_mtime
             probe.unlink()
+            for left_over in self.path.glob("*/.*.tmp"):
+                if now - left_over.stat().st_mtime > LEFT_OVER_AFTER:
+                    left_over.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"results folder {self.path} is not writable: {error.strerror or error}") from error
         for table in TABLES:

@@ -166,7 +166,8 @@ def test_a_broken_plugin_fails_only_the_runs_that_need_it(tmp_path, suite_file):
     assert sorted(zip(runs["family"], runs["status"], strict=True)) == [("gaussian", "done"), ("negative_binomial", "done")]
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, suite_file):
+@pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
+def test_an_interrupted_suite_keeps_what_is_done_and_says_how_to_go_on(tmp_path, suite_file, how):
     import signal
 
     suite = suite_file(SUITE.replace("steps: 30", "steps: 3000"))
@@ -175,7 +176,10 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, suite_file):
     deadline = time.monotonic() + 120
     while not list((tmp_path / "r" / "runs").glob("*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    if how == "ctrl-c":
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    else:
+        process.terminate()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted: " in out

@@ -141,3 +141,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"file/results is not writable"):
         Store(tmp_path / "file" / "results").check_writable()
+
+
+def test_what_killed_processes_have_left_half_written_is_removed_once_it_is_old(tmp_path):
+    import os
+    import time
+
+    store = Store(tmp_path)
+    (tmp_path / "runs").mkdir()
+    old, new = tmp_path / "runs" / ".a.parquet.1.tmp", tmp_path / "runs" / ".b.parquet.2.tmp"
+    old.touch()
+    new.touch()
+    os.utime(old, (time.time() - 7200,) * 2)
+    store.check_writable()
+    assert not old.exists()
+    assert new.exists()
