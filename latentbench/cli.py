@@ -189,6 +189,22 @@ def merge(
     raise typer.Exit(1 if merged.conflicts else 0)
 
 
+@app.command()
+def compact(results: Results = DEFAULT_RESULTS) -> None:
+    """Join the fragments of a results folder into few files, which are faster to read. Nothing may run there meanwhile."""
+    from latentbench.leases import Leases
+    from latentbench.store import Store
+
+    working = Leases(results / "leases").all()
+    if working:
+        raise UserError(f"results folder {results}: {len(working)} runs are being worked on; `latentbench status` shows them")
+    store = Store(results)
+    if not store.exists():
+        raise UserError(f"results folder {results} has no results")
+    store.check_writable()
+    print(f"{store.compact()} files fewer in {results}")
+
+
 data_app = typer.Typer(help="Source files of data sets: list, fetch or verify them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 DataSets = Annotated[list[str] | None, typer.Argument(metavar="[DATASET]...", help="Data sets (default: all).")]

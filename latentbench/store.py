@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latentbench.errors import UserError
@@ -63,6 +64,14 @@ CHECKSUM = "sha256"
 """The entry of a safetensors file's metadata that holds the hash over its tensors."""
 
 
+COMPACT = "compact-"
+"""What the names of compact files begin with; a run's id is hexadecimal and cannot."""
+
+
+def _is_compact(path: Path) -> bool:
+    return path.name.startswith(COMPACT)
+
+
 class _DamagedError(Exception):
     """A file does not hold what was written."""
 
@@ -99,10 +108,61 @@ class Store:
             UserError: a fragment is damaged, or was written by a newer latentbench.
         """
         names = list(columns or TABLES[table])
-        parts = [_read_fragment(fragment, names) for fragment in self._fragments(table)]
+        fragments = self._fragments(table)
+        own = [path for path in fragments if not _is_compact(path)]
+        parts = [_read_fragment(path, names) for path in own]
+        parts += self._compacted(table, names, own, [path for path in fragments if _is_compact(path)])
         empty = _schema(table).empty_table().select(names)
         frame: pd.DataFrame = pa.concat_tables([empty, *(part.cast(empty.schema) for part in parts)]).to_pandas()
         return frame
+
+    def _compacted(self, table: str, names: list[str], own: Sequence[Path], compact: Sequence[Path]) -> list[pa.Table]:
+        """What compact files have and nothing newer replaces: the newest of them wins, and over it a run's own fragments."""
+        if not compact:
+            return []
+        hidden = {path.stem for path in self._fragments("runs") if not _is_compact(path)}
+        stems, parts = pa.array(sorted(path.stem for path in own), pa.string()), []
+        keys = ["run_id", *(["evaluation_id"] if "evaluation_id" in TABLES[table] else [])]
+        for path in sorted(compact, reverse=True):
+            part = _read_fragment(path, list(dict.fromkeys([*names, *keys])))
+            found = pc.unique(part["run_id"]).to_pylist()
+            name = pc.binary_join_element_wise(*(part[key] for key in keys), "-") if len(keys) > 1 else part["run_id"]
+            replaced = pc.or_(pc.is_in(part["run_id"], pa.array(sorted(hidden), pa.string())), pc.is_in(name, stems))
+            parts.append(part.filter(pc.invert(replaced)).select(names))
+            hidden |= set(found)
+        return parts
+
+    def compact(self) -> int:
+        """Join the fragments of every table but `summaries` into one file each; return how many files that saves.
+
+        Readers see the same rows before, after, and when this is killed in between: a run's own fragments hide its rows in compact files, and rows
+        of `runs` go first. Nobody may write meanwhile.
+        """
+        tables = [table for table in TABLES if table != "summaries"]
+        before = {table: self._fragments(table) for table in tables}
+        number = 1 + max((int(path.stem.rpartition("-")[2]) for paths in before.values() for path in paths if _is_compact(path)), default=0)
+        for table in tables:
+            if before[table]:
+                rows = pa.Table.from_pandas(self.read(table), schema=_schema(table), preserve_index=False)
+                buffer = io.BytesIO()
+                pq.write_table(rows, buffer, compression="zstd")
+                write_atomically(self.path / table / f"{COMPACT}{number:06d}.parquet", buffer.getvalue())
+        for table in sorted(tables, key=lambda name: name != "runs"):
+            for path in before[table]:
+                path.unlink(missing_ok=True)
+        return sum(map(len, before.values())) - sum(bool(paths) for paths in before.values())
+
+    def _expand(self, run_id: str) -> None:
+        """Give a run that only a compact file has fragments of its own, so that it can be changed. Its row comes last."""
+        if (self.path / "runs" / f"{run_id}.parquet").exists() or not any(map(_is_compact, self._fragments("runs"))):
+            return
+        for table in ("units", "history", "metrics", "runs"):
+            frame = self.read(table)
+            mine = frame[frame["run_id"] == run_id]
+            for evaluation_id, part in mine.groupby("evaluation_id") if "evaluation_id" in mine else [("", mine)]:
+                name = "-".join(filter(None, (run_id, str(evaluation_id))))
+                if len(part) and not (self.path / table / f"{name}.parquet").exists():
+                    self.write_rows(table, name, pa.Table.from_pandas(part, schema=_schema(table), preserve_index=False).to_pylist())
 
     def exists(self) -> bool:
         """Whether there is any table."""
@@ -126,6 +186,7 @@ class Store:
 
     def update_run(self, run_id: str, changes: Mapping[str, Any]) -> None:
         """Change columns of a run's row."""
+        self._expand(run_id)
         rows = self._row(run_id)
         self.write_rows("runs", run_id, [{**rows, **changes, "run_id": run_id}])
 
@@ -136,8 +197,12 @@ class Store:
 
     def forget(self, run_id: str) -> None:
         """Remove what is stored of a run, its row first: what follows is about another model."""
+        self._expand(run_id)
+        hides = any(map(_is_compact, self._fragments("runs"))) and bool(self._row(run_id))
         for path in [self.path / "runs" / f"{run_id}.parquet", *(p for t in TABLES for p in (self.path / t).glob(f"{run_id}[-.]*"))]:
             path.unlink(missing_ok=True)
+        if hides:
+            self.write_rows("runs", run_id, [])  # a fragment without rows hides those of a compact file
         for path in (p for kind in ("arrays", "pictures") for p in (self.path / kind / run_id).glob("*")):
             path.unlink(missing_ok=True)
 
@@ -202,6 +267,7 @@ class Store:
 
     def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[tuple[str, str]]]:
         """A run's row, and its (run id, evaluation id) pairs, as they are now."""
+        self._expand(run_id)
         row = self._row(run_id)
         evaluated = {(run_id, path.stem.removeprefix(f"{run_id}-")) for path in (self.path / "metrics").glob(f"{run_id}-*.parquet")}
         return row or None, evaluated

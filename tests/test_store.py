@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -156,3 +157,95 @@ def test_what_killed_processes_have_left_half_written_is_removed_once_it_is_old(
     store.check_writable()
     assert not old.exists()
     assert new.exists()
+
+
+def fill(store, runs=("a1", "b2", "c3"), value=1.0):
+    for run_id in runs:
+        for evaluation in ("elbo", "knn"):
+            key = {"run_id": run_id, "evaluation": evaluation, "evaluation_id": f"{evaluation}-1", "split": "validation"}
+            store.write_rows("units", f"{run_id}-{evaluation}-1", [{**key, "unit": 0, "metric": "kl", "value": value}])
+            store.write_rows("metrics", f"{run_id}-{evaluation}-1", [{**key, "metric": evaluation, "value": value}])
+        store.write_rows("history", run_id, [{"run_id": run_id, "step": 1, "name": "surrogate", "value": value}])
+        store.write_rows("runs", run_id, [{"run_id": run_id, "status": "done", "family": "gaussian", "seed": 1}])
+
+
+def rows_of(store):
+    return {
+        table: sorted(map(str, store.read(table).astype(object).where(lambda f: f.notna(), None).to_dict("records")))
+        for table in ("runs", "metrics", "units", "history")
+    }
+
+
+def test_a_compacted_store_has_the_same_rows_in_four_files(tmp_path):
+    store = Store(tmp_path)
+    fill(store)
+    before = rows_of(store)
+    assert store.compact() == 3 + 6 + 6 + 3 - 4
+    assert rows_of(store) == before
+    assert len(list(tmp_path.glob("*/*.parquet"))) == 4
+    assert store.run_states().keys() == {"a1", "b2", "c3"}
+    assert len(store.evaluated()) == 6
+    assert store.compact() == 0
+    assert rows_of(store) == before
+
+
+def test_runs_that_change_after_compaction_are_seen_once_as_they_are_now(tmp_path):
+    store = Store(tmp_path)
+    fill(store)
+    store.compact()
+    store.update_run("a1", {"failure_kind": "evaluation"})
+    store.write_rows("metrics", "a1-elbo-1", [{"run_id": "a1", "evaluation": "elbo", "evaluation_id": "elbo-1", "metric": "elbo", "value": 9.0}])
+    row, evaluated = store.state_of("b2")
+    assert (row["status"], evaluated) == ("done", {("b2", "elbo-1"), ("b2", "knn-1")})
+    assert store.run_states()["a1"]["failure_kind"] == "evaluation"
+    metrics = store.read("metrics")
+    assert sorted(metrics[metrics["run_id"] == "a1"]["value"]) == [1.0, 9.0]
+    assert len(metrics) == 6
+    store.forget("c3")
+    assert store.run_states().keys() == {"a1", "b2"}
+    assert set(store.read("metrics")["run_id"]) == {"a1", "b2"}
+    fill(store, ["c3"], 5.0)
+    assert sorted(store.read("metrics")["value"]) == [1.0, 1.0, 1.0, 5.0, 5.0, 9.0]
+    before = rows_of(store)
+    store.compact()
+    assert rows_of(store) == before
+    assert store.run_states().keys() == {"a1", "b2", "c3"}
+
+
+def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    """Ended at every write and every removal in turn."""
+
+    class KilledError(Exception):
+        pass
+
+    for stop in range(100):
+        store = Store(tmp_path / str(stop))
+        fill(store)
+        store.compact()
+        fill(store, ["c3", "d4"], 2.0)
+        before, left = rows_of(store), [stop]
+        real_unlink, real_replace = Path.unlink, Path.replace
+
+        def counting(method, left=left):
+            def wrapped(path, *args, **kwargs):
+                if left[0] == 0:
+                    raise KilledError
+                left[0] -= 1
+                return method(path, *args, **kwargs)
+
+            return wrapped
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", counting(real_replace))
+            patch.setattr(Path, "unlink", counting(real_unlink))
+            try:
+                store.compact()
+            except KilledError:
+                ended = False
+            else:
+                ended = True
+        assert rows_of(store) == before, stop
+        if ended:
+            break
+    assert ended
+    assert stop > 15
