@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,24 +95,28 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
         values = values[column_of(values, key).isin(wanted)]
     if values.empty:
         raise UserError(_nothing(stores, query))
+    values = values.reset_index(drop=True)
     rows = tuple(query.rows) or _automatic(values, query.columns)
     keys = {name: column_of(values, name) for name in dict.fromkeys((*rows, *query.columns))}
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
+    texts = {name: column.tolist() for name, column in keys.items()}
     for position in range(len(values)):
-        row, column = (tuple(keys[name].iloc[position] for name in names) for names in (rows, query.columns))
+        row, column = (tuple(texts[name][position] for name in names) for names in (rows, query.columns))
         groups.setdefault((row, column), []).append(position)
-    cells = {place: _cell(values.iloc[positions], (*rows, *query.columns)) for place, positions in groups.items()}
+    settings = _Settings.of(values[values["value"].notna()], (*rows, *query.columns))
+    columns = {name: values[name].tolist() for name in ("run_id", "seed", "value", "kind", "interval")}
+    cells = {place: _cell({name: [c[i] for i in at] for name, c in columns.items()}, at, settings) for place, at in groups.items()}
     return _arranged(query, rows, cells, better.get(query.metric), _notes(values, cells.values()))
 
 
 def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
     """A setting of every row as text; empty where a run does not have it. Dotted names look into options and training settings."""
     outer, _, inner = name.partition(".")
-    if not inner:
-        return values[name].map(_text)
     if outer not in values:
         return pd.Series("", index=values.index)
-    return values[outer].map(lambda raw: _text(json.loads(raw).get(inner)) if isinstance(raw, str) else "")
+    texts = {raw: _text(json.loads(raw).get(inner) if inner and isinstance(raw, str) else None if inner else raw) for raw in values[outer].unique()}
+    column: pd.Series[str] = values[outer].map(texts)
+    return column.fillna("")  # what is missing is not found under itself
 
 
 def _text(value: Any) -> str:
@@ -166,47 +173,77 @@ def _one_evaluation(metrics: pd.DataFrame, query: Query) -> None:
         raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); choose one with --evaluation")
 
 
-def _cell(values: pd.DataFrame, named: Sequence[str]) -> Cell:
-    """The aggregate of one cell.
+@dataclass(frozen=True)
+class _Settings:
+    """The settings that vary anywhere in the table and are not named, as texts by position; and those that are named."""
+
+    varying: Mapping[str, Mapping[int, str]]
+    named: Mapping[str, Mapping[int, str]]
+
+    @classmethod
+    def of(cls, finished: pd.DataFrame, named: Sequence[str]) -> _Settings:
+        """Of rows that have a value; their index is their position."""
+        columns = {name: column_of(finished, name) for name in _settings_of(finished) if name not in named}
+        varying = {name: _by_position(column) for name, column in columns.items() if column.nunique() > 1}
+        return cls(varying, {name: _by_position(column_of(finished, name)) for name in named})
+
+    def check(self, positions: Sequence[int]) -> None:
+        """Raise a UserError if the rows at `positions` differ in a setting that is not named."""
+        found = {name: sorted({texts[i] for i in positions}) for name, texts in self.varying.items()}
+        found = {name: texts for name, texts in found.items() if len(texts) > 1}
+        if found:
+            values = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in found.items())
+            place = ", ".join(f"{name}={texts[positions[0]]}" for name, texts in self.named.items())
+            raise UserError(
+                f"the cell {place} would average over settings that vary: {values}. "
+                f"Name them with --rows or --columns, or choose with --only {next(iter(found))}=..."
+            )
+
+
+def _by_position(column: pd.Series[str]) -> dict[int, str]:
+    return dict(zip(column.index.to_numpy().tolist(), column.tolist(), strict=True))
+
+
+def _cell(columns: Mapping[str, Sequence[Any]], positions: Sequence[int], settings: _Settings) -> Cell:
+    """The aggregate of the rows of one cell, of which `columns` has what counts.
 
     Raises:
         UserError: the rows differ in a setting that is not named, or mix stores.
     """
-    finished = values[values["value"].notna()]
-    varying = [name for name in _settings_of(finished) if name not in named and column_of(finished, name).nunique() > 1]
-    if varying:
-        found = "; ".join(f"{name}: {', '.join(sorted(set(column_of(finished, name))))}" for name in varying)
-        place = ", ".join(f"{name}={column_of(finished, name).iloc[0]}" for name in named)
-        raise UserError(
-            f"the cell {place} would average over settings that vary: {found}. "
-            f"Name them with --rows or --columns, or choose with --only {varying[0]}=..."
-        )
-    if finished.empty:
-        return Cell(float("nan"), None, 0, len(values))
-    if finished["kind"].iloc[0] == "summary":
+    finished = [i for i, value in enumerate(columns["value"]) if not pd.isna(value)]
+    if not finished:
+        return Cell(float("nan"), None, 0, len(positions))
+    settings.check([positions[i] for i in finished])
+    if columns["kind"][finished[0]] == "summary":
         if len(finished) > 1:
             raise UserError(f"{len(finished)} summaries fall into one cell; name more settings with --rows or --columns")
-        interval = finished["interval"].iloc[0]
-        return Cell(float(finished["value"].iloc[0]), None if pd.isna(interval) else float(interval), None)
-    repeated = finished[finished.duplicated("seed", keep=False)]
-    if len(repeated):
-        ids = ", ".join(repeated["run_id"].head(4))
+        interval = columns["interval"][finished[0]]
+        return Cell(float(columns["value"][finished[0]]), None if pd.isna(interval) else float(interval), None)
+    counts = Counter(columns["seed"][i] for i in finished)
+    repeated = [columns["run_id"][i] for i in finished if counts[columns["seed"][i]] > 1]
+    if repeated:
+        ids = ", ".join(repeated[:4])
         raise UserError(f"{len(repeated)} runs of one cell share seeds and all their settings ({ids}, ...): they cannot be averaged over seeds")
-    seeds = finished["value"].to_numpy(dtype=float)
-    return Cell(float(seeds.mean()), half_width(seeds), len(seeds), len(values) - len(finished))
+    seeds = np.array([columns["value"][i] for i in finished], dtype=float)
+    return Cell(float(seeds.mean()), half_width(seeds), len(seeds), len(positions) - len(finished))
 
 
 def half_width(values: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
     """Half the width of the 99 % Student t interval of the mean; None for a single value."""
     n = len(values)
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    return float(_t(n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+
+
+@cache
+def _t(freedom: int) -> float:
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
 
 
 def _settings_of(values: pd.DataFrame) -> Iterator[str]:
     """Every setting that identifies runs, dotted where nested. Where the same settings come from several stores, the store counts too."""
     yield from NAMEABLE
     for outer in INSIDE:
-        inner = {key for raw in values.get(outer, pd.Series(dtype=object)).dropna() for key in json.loads(raw)}
+        inner = {key for raw in values.get(outer, pd.Series(dtype=object)).dropna().unique() for key in json.loads(raw)}
         yield from sorted(f"{outer}.{key}" for key in inner)
 
 
@@ -224,7 +261,10 @@ def _arranged(
     grid = {row: [cells.get((row, column)) for column in columns] for row in names}
     if better:
         sign = 1 if better == "lower" else -1
-        names.sort(key=lambda row: _rank(grid[row], list(grid.values()), sign))
+        means = [
+            sorted(sign * cell.mean for row in grid.values() if (cell := row[i]) is not None and not np.isnan(cell.mean)) for i in range(len(columns))
+        ]
+        names.sort(key=lambda row: _rank(grid[row], means, sign))
     best = set()
     for position in range(len(columns)):
         scored = [(cell.mean, index) for index, row in enumerate(names) if (cell := grid[row][position]) is not None and not np.isnan(cell.mean)]
@@ -235,14 +275,9 @@ def _arranged(
     return Comparison(query, names, columns, [grid[row] for row in names], frozenset(best), better, notes)
 
 
-def _rank(row: Sequence[Cell | None], grid: Sequence[Sequence[Cell | None]], sign: int) -> tuple[int, float]:
-    """Mean rank of a row among all, over the columns where it has a value; rows without any come last."""
-    ranks = []
-    for position, cell in enumerate(row):
-        if cell is None or np.isnan(cell.mean):
-            continue
-        others = [other[position] for other in grid]
-        ranks.append(sum(o is not None and sign * o.mean < sign * cell.mean for o in others))
+def _rank(row: Sequence[Cell | None], means: Sequence[Sequence[float]], sign: int) -> tuple[int, float]:
+    """Mean rank of a row among the ordered means of every column, over the columns where it has a value; rows without any come last."""
+    ranks = [bisect_left(column, sign * cell.mean) for cell, column in zip(row, means, strict=True) if cell is not None and not np.isnan(cell.mean)]
     return (0, float(np.mean(ranks))) if ranks else (1, 0.0)
 
 
