@@ -15,9 +15,7 @@ sweeps:
 
 
 def test_a_running_run_is_shown_with_its_place_and_progress_then_as_interrupted(cli, suite_file, tmp_path, monkeypatch):
-    """The heartbeat tells how far it is; after Ctrl-C its state waits."""
-    import signal
-
+    """The heartbeat tells how far it is; after SIGTERM its state waits."""
     suite, results = suite_file(SUITE % 10_000_000), tmp_path / "r"
     process = subprocess.Popen(
         [sys.executable, "-m", "latentbench", "run", str(suite), "--results", str(results), "--cpus", "1"], stdout=subprocess.PIPE, text=True
@@ -26,7 +24,7 @@ def test_a_running_run_is_shown_with_its_place_and_progress_then_as_interrupted(
     while not list(results.glob("leases/*.progress")) and time.monotonic() < deadline:
         time.sleep(0.5)
     running = cli("status", "--results", results)
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     process.communicate(timeout=90)
     assert "no run has ended; 1 running, 0 interrupted" in running.out
     assert "gaussian mc digits linear|linear seed 1" in running.out

@@ -188,7 +188,7 @@ def test_real_patches_have_the_optimum_of_the_authors_models(name, counts, expec
 @pytest.mark.slow
 def test_the_textbook_filter_gives_other_patches(registry):
     splits = registry.dataset("van_hateren_centred")().load(cache_folder())
-    assert optimum(splits.train.images, splits.validation.images) == pytest.approx(138, abs=1)
+    assert abs(optimum(splits.train.images, splits.validation.images) - 154.37) > 10
 
 
 @real
