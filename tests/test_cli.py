@@ -174,7 +174,7 @@ def test_an_interrupted_suite_keeps_what_is_done_and_says_how_to_go_on(tmp_path,
     command = [sys.executable, "-m", "latentbench", "run", str(suite), "--cpus", "1", "--results", str(tmp_path / "r")]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job has it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  # a background job has it ignored
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list((tmp_path / "r" / "runs").glob("*.parquet")) and time.monotonic() < deadline:
