@@ -1,8 +1,8 @@
 """Leases: which process works on which run, so that any number of invocations share one results folder and none runs a run twice at once.
 
 A lease is a small file that appears whole, by a hard link that fails where there is one already. Its owner touches it now and then; one that has not
-been touched for long is stale and may be taken over. Ages are differences between times of the folder's own file system, so clocks of machines
-need not agree.
+been touched for long is stale and may be taken over: the new lease has the next generation in its name, so that of several who try one succeeds. Ages
+are differences between times of the folder's own file system, so clocks of machines need not agree.
 """
 
 from __future__ import annotations
@@ -36,103 +36,103 @@ class Leases:
     def take(self, run_id: str, about: str = "") -> bool:
         """Whether this owner has got the run: nobody else had it, or their lease was stale. `about` says in words what the run is."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._link(run_id, about):
-            return True
-        seen = self._read(run_id)
-        if seen is None:
-            return self._link(run_id, about)  # it was given back in between
-        return self._is_stale(run_id, seen) and self._set_aside(run_id, seen) and self._link(run_id, about)
+        held = self._held(run_id)
+        if any(not self._is_stale(path, seen) for path, seen in held.values()):
+            return False
+        generation = max(held, default=0) + 1
+        if not self._link(run_id, generation, about):
+            return False
+        others = {number: path for number, (path, seen) in self._held(run_id).items() if number != generation and not self._is_stale(path, seen)}
+        if others:  # somebody who looked at another time has got it too
+            self._path(run_id, generation).unlink(missing_ok=True)
+            return False
+        for path, _ in held.values():
+            path.unlink(missing_ok=True)
+        return True
 
     def touch(self, run_id: str, progress: tuple[int, int, float] | None = None) -> bool:
         """Say that this owner still works on the run, and how far it is (step, steps, steps a second); False where somebody has taken it over."""
-        seen = self._read(run_id)
-        if seen is None or seen.get("owner") != self.owner:
+        mine = self._mine(run_id)
+        if mine is None:
             return False
-        os.utime(self._path(run_id))
+        os.utime(mine)
         if progress is not None:
             write_atomically(self._progress_path(run_id), json.dumps(progress).encode())
         return True
 
     def give_back(self, run_id: str) -> None:
         """End this owner's lease."""
-        seen = self._read(run_id)
-        if seen is not None and seen.get("owner") == self.owner:
-            self._path(run_id).unlink(missing_ok=True)
+        mine = self._mine(run_id)
+        if mine is not None:
             self._progress_path(run_id).unlink(missing_ok=True)
+            mine.unlink(missing_ok=True)
 
     def all(self) -> dict[str, dict[str, Any]]:
         """Every lease that is not stale, by run id: `about`, host, process, and the `progress` that its owner last told. Writes nothing."""
         found = {}
-        for path in self.folder.glob("*.json"):
-            seen = self._read(path.stem)
-            if seen is not None and not self._is_stale(path.stem, seen, read_only=True):
-                with suppress(FileNotFoundError, ValueError):
-                    seen["progress"] = json.loads(self._progress_path(path.stem).read_text())
-                found[path.stem] = seen
+        for run_id in {path.name.partition(".")[0] for path in self.folder.glob("[!.]*.json")}:
+            for path, seen in self._held(run_id).values():
+                if not self._is_stale(path, seen, read_only=True):
+                    with suppress(FileNotFoundError, ValueError):
+                        seen["progress"] = json.loads(self._progress_path(run_id).read_text())
+                    found[run_id] = seen
         return found
 
-    def _path(self, run_id: str) -> Path:
-        return self.folder / f"{run_id}.json"
+    def _path(self, run_id: str, generation: int) -> Path:
+        return self.folder / f"{run_id}.{generation}.json"
 
     def _progress_path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.progress"
 
-    def _read(self, run_id: str) -> dict[str, Any] | None:
-        try:
-            content = json.loads(self._path(run_id).read_text())
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            return {}  # damaged, and so nobody's once it is old
-        return content if isinstance(content, dict) else {}
+    def _held(self, run_id: str) -> dict[int, tuple[Path, dict[str, Any]]]:
+        """The leases of a run by generation: file and content; a damaged one has none."""
+        found = {}
+        for path in self.folder.glob(f"{run_id}.*.json"):
+            try:
+                content = json.loads(path.read_text())
+            except FileNotFoundError:
+                continue
+            except ValueError:
+                content = {}
+            found[int(path.name.split(".")[-2])] = path, content if isinstance(content, dict) else {}
+        return found
 
-    def _link(self, run_id: str, about: str) -> bool:
-        """Make the lease, unless there is one."""
-        draft = self.folder / f".{run_id}.{self.owner}.tmp"
+    def _mine(self, run_id: str) -> Path | None:
+        """This owner's lease, if it is the newest."""
+        held = self._held(run_id)
+        path, seen = held[max(held)] if held else (None, {})
+        return path if seen.get("owner") == self.owner else None
+
+    def _link(self, run_id: str, generation: int, about: str) -> bool:
+        """Make the lease, unless there is one of that generation."""
+        draft = self.folder / f".{run_id}.{uuid.uuid4().hex}.tmp"
         me = {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
         draft.write_text(json.dumps({"owner": self.owner, **me, "about": about}))
         try:
-            os.link(draft, self._path(run_id))
+            os.link(draft, self._path(run_id, generation))
         except FileExistsError:
             return False
         finally:
             draft.unlink(missing_ok=True)
         return True
 
-    def _is_stale(self, run_id: str, seen: Mapping[str, Any], read_only: bool = False) -> bool:
+    def _is_stale(self, path: Path, seen: Mapping[str, Any], read_only: bool = False) -> bool:
         """A lease of a process of this machine that is gone is stale at once, any other by its age; a reader tells that by this machine's clock."""
         pid = seen.get("pid")
         if seen.get("host") == platform.node() and isinstance(pid, int):
             began = _started(pid)
             return began is None or began != str(seen.get("started"))
         with suppress(FileNotFoundError):
-            return (time.time() if read_only else self._now()) - self._path(run_id).stat().st_mtime > STALE_AFTER
+            return (time.time() if read_only else self._now()) - path.stat().st_mtime > STALE_AFTER
         return True
 
     def _now(self) -> float:
         """The time by the clock of the folder's file system."""
-        probe = self.folder / f".clock.{self.owner}"
+        probe = self.folder / f".clock.{uuid.uuid4().hex}.tmp"
         probe.touch()
         now = probe.stat().st_mtime
         probe.unlink(missing_ok=True)
         return now
-
-    def _set_aside(self, run_id: str, seen: Mapping[str, Any]) -> bool:
-        """Remove a stale lease, and nothing but that one: of several who try, one succeeds."""
-        aside = self.folder / f".{run_id}.{uuid.uuid4().hex}.stale"
-        try:
-            os.rename(self._path(run_id), aside)
-        except FileNotFoundError:
-            return False
-        try:
-            mine = bool(json.loads(aside.read_text()) == dict(seen))
-        except ValueError:
-            mine = not seen
-        if not mine:  # somebody was quicker, and this is their new lease
-            with suppress(FileExistsError):
-                os.link(aside, self._path(run_id))
-        aside.unlink(missing_ok=True)
-        return mine
 
 
 def _started(pid: int) -> str | None:

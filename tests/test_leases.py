@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def age(folder, seconds, run_id="r"):
-    path = folder / f"{run_id}.json"
+    path = folder / f"{run_id}.1.json"
     os.utime(path, (time.time() - seconds, time.time() - seconds))
 
 
@@ -27,7 +27,7 @@ def foreign(folder, run_id="r", **changes):
     """A lease of another machine."""
     owner = Leases(folder)
     assert owner.take(run_id)
-    path = folder / f"{run_id}.json"
+    path = folder / f"{run_id}.1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere", **changes}))
     return owner
 
@@ -89,7 +89,7 @@ def test_a_lease_of_a_dead_process_of_this_machine_is_stale_at_once(folder):
 def test_a_process_number_that_was_used_again_is_another_process(folder):
     owner = Leases(folder)
     assert owner.take("r")
-    path = folder / "r.json"
+    path = folder / "r.1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "started": "1"}))  # this process's number, of a process since boot
     assert Leases(folder).take("r")
 
@@ -101,13 +101,13 @@ def test_clocks_an_hour_apart_do_not_matter(folder, hours, monkeypatch):
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
     assert not Leases(folder).take("r")
-    os.utime(folder / "r.json", (real() - STALE_AFTER - 5,) * 2)
+    os.utime(folder / "r.1.json", (real() - STALE_AFTER - 5,) * 2)
     assert Leases(folder).take("r")
 
 
 def test_a_damaged_lease_is_nobody_s_once_it_is_old(folder):
     folder.mkdir()
-    (folder / "r.json").write_text("{")
+    (folder / "r.1.json").write_text("{")
     assert not Leases(folder).take("r")
     age(folder, STALE_AFTER + 5)
     assert Leases(folder).take("r")
@@ -121,5 +121,5 @@ def test_nothing_else_is_left_behind(folder):
     assert other.touch("r", (3, 10, 2.0))
     assert other.all()["r"]["progress"] == [3, 10, 2.0]
     (folder / "r.progress").unlink()
-    assert [path.name for path in folder.iterdir()] == ["r.json"]
+    assert [path.name for path in folder.iterdir()] == ["r.2.json"]
     assert module.TOUCH_EVERY < STALE_AFTER / 3
