@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +10,12 @@ import typer
 
 from latentbench import __version__
 from latentbench.errors import UserError, nearest
+from latentbench.numbers import parse_duration, parse_numbers
 
 if TYPE_CHECKING:
+    from latentbench.launch import Launch
     from latentbench.plan import Changes
+    from latentbench.work import Limits
 
 app = typer.Typer(
     add_completion=False,
@@ -23,7 +25,6 @@ app = typer.Typer(
 )
 
 DEFAULT_RESULTS = Path("results")
-MOST_NUMBERS = 10_000
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file (YAML).")]
 Results = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are stored.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every run, as in training.batch_size=100.")]
@@ -31,8 +32,13 @@ Only = Annotated[list[str] | None, typer.Option("--only", metavar="KEY=VALUE", h
 Scale = Annotated[float, typer.Option("--scale", metavar="FACTOR", help="Multiply every duration: steps, epochs, warm-up, annealing.")]
 LimitData = Annotated[float | None, typer.Option("--limit-data", metavar="SHARE", help="Use this share of every split.")]
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 1-3 or 1,5.")]
-Gpus = Annotated[str | None, typer.Option("--gpus", metavar="LIST", help="Run on these GPUs, as in 0-7 or 0,2.")]
+Gpus = Annotated[str | None, typer.Option("--gpus", metavar="GPUS", help="Run on these GPUs, as in 0-7 or 0,2; slurm: so many a job.")]
+PerGpu = Annotated[str | None, typer.Option("--per-gpu", metavar="N|auto", help="Runs at a time on each GPU; auto: as many as its memory holds.")]
 Cpus = Annotated[int | None, typer.Option("--cpus", metavar="N", help="Run N runs at a time, one thread each (default: one a core).")]
+EngineName = Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Where runs are executed; `latentbench list engines`.")]
+Profile = Annotated[str | None, typer.Option("--profile", metavar="FILE", help="File with an `engine:` section, or its name in the configuration.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")]
+TimeLimit = Annotated[str | None, typer.Option("--time-limit", metavar="DURATION", help="Longest time of a run, as in 90s, 30m or 12h.")]
 
 
 class Refresh(StrEnum):
@@ -59,25 +65,25 @@ def run(
     limit_data: LimitData = None,
     seeds: Seeds = None,
     gpus: Gpus = None,
+    per_gpu: PerGpu = None,
     cpus: Cpus = None,
+    engine: EngineName = None,
+    profile: Profile = None,
     force: Annotated[bool, typer.Option("--force", help="Run everything again, finished or not.")] = False,
     retry: Annotated[
         str, typer.Option("--retry", metavar="KINDS", help="Run failed runs again: all, or kinds of failure, as in killed,timeout.")
     ] = "",
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
-    time_limit: Annotated[str | None, typer.Option("--time-limit", metavar="DURATION", help="Longest time of a run, as in 90s, 30m or 12h.")] = None,
-    per_gpu: Annotated[int, typer.Option("--per-gpu", metavar="N", help="Runs at a time on each GPU.")] = 1,
+    fail_fast: FailFast = False,
+    time_limit: TimeLimit = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile the networks; the same as --set compile=true.")] = False,
     refresh: Annotated[Refresh | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
 ) -> None:
     """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
-    from latentbench.engine import Limits
     from latentbench.runner import Selection, run_suite
 
-    device, slots = _slots(gpus, cpus, per_gpu)
     changes = _changes([*(sets or []), *(["compile=true"] * compile_)], only, scale, limit_data, seeds)
-    limits = Limits(parse_duration(time_limit, "--time-limit") if time_limit else None, fail_fast)
-    failed = run_suite(suite, results, device, slots, changes, Selection(force, _kinds(retry), refresh is not None), limits)
+    selection = Selection(force, _kinds(retry), refresh is not None)
+    failed = run_suite(suite, results, _launch(engine, profile, gpus, per_gpu, cpus), changes, selection, _limits(time_limit, fail_fast))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -91,16 +97,16 @@ def plan(
     limit_data: LimitData = None,
     seeds: Seeds = None,
     gpus: Gpus = None,
+    engine: EngineName = None,
+    profile: Profile = None,
 ) -> None:
     """Print every run of a suite with its id, its state and the expected cost. Trains nothing."""
-    if gpus is not None:
-        parse_numbers(gpus, "--gpus")
     from latentbench.runner import planned
     from latentbench.show import print_plan
     from latentbench.store import Store
 
-    device = "cpu" if gpus is None else "cuda"
-    print_plan(planned(suite, results, device, _changes(sets, only, scale, limit_data, seeds)), Store(results))
+    made, _ = planned(suite, results, _launch(engine, profile, gpus), _changes(sets, only, scale, limit_data, seeds))
+    print_plan(made, Store(results))
 
 
 class Listed(StrEnum):
@@ -112,6 +118,7 @@ class Listed(StrEnum):
     networks = "networks"
     datasets = "datasets"
     evaluations = "evaluations"
+    engines = "engines"
     runs = "runs"
 
 
@@ -169,6 +176,39 @@ def status(results: Results = DEFAULT_RESULTS) -> None:
     from latentbench.status import status as read_status
 
     print_status(results, read_status(results))
+
+
+@app.command()
+def worker(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results folder.")] = DEFAULT_RESULTS,
+    gpus: Gpus = None,
+    per_gpu: PerGpu = None,
+    cpus: Cpus = None,
+    engine: EngineName = None,
+    profile: Profile = None,
+    fail_fast: FailFast = False,
+    time_limit: TimeLimit = None,
+) -> None:
+    """Do queued runs of a results folder that other invocations have asked for, on this machine, until none is left."""
+    from latentbench.launch import choose_engine
+    from latentbench.progress import Progress
+    from latentbench.registry import load_registry
+    from latentbench.worker import work_off
+
+    chosen = choose_engine(_launch(engine, profile, gpus, per_gpu, cpus), None, load_registry())
+    chosen.check()
+    with Progress() as progress:
+        failed = work_off(results, chosen, progress.watch, _limits(time_limit, fail_fast))
+    progress.summary(results)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def cancel(results: Results = DEFAULT_RESULTS) -> None:
+    """Empty the queue of a results folder: pilots end after the runs that they work on, which go on."""
+    from latentbench.queue import cancel as empty_queue
+
+    print(f"{empty_queue(results)} runs of {results} are not queued any more")
 
 
 @app.command()
@@ -239,40 +279,8 @@ def data_verify(datasets: DataSets = None) -> None:
         print(f"{name}: {outcome}")
 
 
-def parse_numbers(text: str, flag: str) -> list[int]:
-    """`0-7`, `0,2` or `0,4-6` as numbers, each once.
-
-    Raises:
-        UserError: the text is not of that form.
-    """
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise UserError(f"{flag} {text}: expected numbers like 0-7 or 0,2")
-        if int(last or first) - int(first) >= MOST_NUMBERS:
-            raise UserError(f"{flag} {text}: more than {MOST_NUMBERS} numbers")
-        numbers += range(int(first), int(last or first) + 1)
-    if len(set(numbers)) < len(numbers):
-        raise UserError(f"{flag} {text}: a number stands twice")
-    return numbers
-
-
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def parse_duration(text: str, flag: str) -> float:
-    """`90`, `90s`, `30m` or `12h` in seconds.
-
-    Raises:
-        UserError: the text is not of that form.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
-    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise UserError(f"{flag} {text}: expected a duration above 0, like 90s, 30m or 12h")
-    return seconds
 
 
 def _kinds(text: str) -> frozenset[str]:
@@ -284,17 +292,17 @@ def _kinds(text: str) -> frozenset[str]:
     return names
 
 
-def _slots(gpus: str | None, cpus: int | None, per_gpu: int) -> tuple[str, list[str]]:
-    if gpus is not None and cpus is not None:
-        raise UserError("--gpus and --cpus: choose one of them")
-    if per_gpu < 1:
-        raise UserError(f"--per-gpu {per_gpu}: expected a number of at least 1")
-    if cpus is not None and cpus < 1:
-        raise UserError(f"--cpus {cpus}: expected a number of at least 1")
-    wanted = None if gpus is None else parse_numbers(gpus, "--gpus")
-    from latentbench.engine import cpu_slots, gpu_slots
+def _launch(engine: str | None, profile: str | None, gpus: str | None, per_gpu: str | None = None, cpus: int | None = None) -> Launch:
+    from latentbench.launch import Launch
 
-    return ("cpu", cpu_slots(cpus)) if wanted is None else ("cuda", gpu_slots(wanted, per_gpu))
+    flags = {"gpus": gpus, "per_gpu": per_gpu, "cpus": cpus}
+    return Launch(engine, profile, {key: value for key, value in flags.items() if value is not None})
+
+
+def _limits(time_limit: str | None, fail_fast: bool) -> Limits:
+    from latentbench.work import Limits
+
+    return Limits(parse_duration(time_limit, "--time-limit") if time_limit else None, fail_fast)
 
 
 def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None) -> Changes:

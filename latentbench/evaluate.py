@@ -6,14 +6,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from latentbench.evaluation import Outcome, Trained
-from latentbench.plan import EvaluationPlan
+from latentbench.job import EvaluationPlan
 from latentbench.registry import Registry
 from latentbench.store import Store
 from latentbench.streams import stream
 
 
-def evaluate(trained: Trained, run_id: str, evaluations: Iterable[EvaluationPlan], registry: Registry, store: Store) -> dict[str, Exception]:
-    """Measure and store; return the failures by evaluation, which do not keep the others from running. The model is put into eval mode."""
+def evaluate(
+    trained: Trained,
+    run_id: str,
+    evaluations: Iterable[EvaluationPlan],
+    registry: Registry,
+    store: Store,
+    unstored: tuple[type[BaseException], ...] = (),
+) -> dict[str, Exception]:
+    """Measure and store; return the failures by evaluation, which do not keep the others from running. The model is put into eval mode.
+
+    Exceptions of the types `unstored` are raised.
+    """
     trained.model.eval()
     failures: dict[str, Exception] = {}
     for item in evaluations:
@@ -21,6 +31,8 @@ def evaluate(trained: Trained, run_id: str, evaluations: Iterable[EvaluationPlan
             part = registry.evaluation(item.name)
             evaluation = part(part.options_model.model_validate(dict(item.options)))
             outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
+        except unstored:
+            raise
         except Exception as error:  # foreign code may fail in any way; what else was measured is worth keeping
             failures[item.name] = error
         else:

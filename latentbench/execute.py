@@ -8,9 +8,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,8 +18,10 @@ from latentbench.dataset import Splits
 from latentbench.errors import MissingPluginError
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
+from latentbench.files import is_full
+from latentbench.job import Job
 from latentbench.model import Model, build_model
-from latentbench.plan import EvaluationPlan, Unplanned
+from latentbench.plan import Unplanned
 from latentbench.provenance import environment, git_state, hardware, source_hashes
 from latentbench.registry import Registry
 from latentbench.resolve import assemble
@@ -41,19 +42,6 @@ class InterruptedRunError(Exception):
     """A run was asked to stop; its training state is stored."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What one process is asked to do.
-
-    With `trained`, the stored model is evaluated and not trained again; with `fresh`, a stored training state is not used.
-    """
-
-    run: Run
-    evaluations: tuple[EvaluationPlan, ...]
-    trained: bool = False
-    fresh: bool = False
-
-
 def execute(
     job: Job,
     registry: Registry,
@@ -62,6 +50,7 @@ def execute(
     report: Report = lambda step, steps: None,
     stopping: Callable[[], bool] = lambda: False,
     save_every: float = SAVE_EVERY,
+    unstored: tuple[type[BaseException], ...] = (),
 ) -> str | None:
     """Train, evaluate and store a run. Failures of the run are stored in its row, and returned in one line; None means that it is done.
 
@@ -76,9 +65,11 @@ def execute(
         report: told of progress.
         stopping: asked after every step whether to store the state and stop.
         save_every: seconds between two savings of the training state.
+        unstored: exceptions that the caller deals with, as it may try again; they are raised, and no failure is stored.
 
     Raises:
         InterruptedRunError: `stopping` said so.
+        OSError: nothing can be stored any more, which is no failure of the run.
     """
     torch.set_num_threads(1)  # results of a run are compared bit for bit, and that holds at one thread
     start, began = time.monotonic(), datetime.now(UTC)
@@ -90,13 +81,11 @@ def execute(
         if job.trained:
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
-            if job.fresh:
-                store.forget_state(job.run.id)
             trained = _train(job.run, model, splits, store, report, stopping, save_every)
-        failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store)
-    except InterruptedRunError:
-        raise
+        failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
     except Exception as error:  # whatever went wrong in a run is a result of that run
+        if isinstance(error, (InterruptedRunError, *unstored)) or is_full(error):
+            raise
         row = {**described(job.run), **provenance(device), "started": began, "wall_seconds": time.monotonic() - start, **failure(error)}
         if job.trained:
             store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": row["failure_message"]})
@@ -112,7 +101,7 @@ def execute(
     }
     if not job.trained:
         row |= {**described(job.run), **provenance(device), **trained, "cost": assembly.family.cost, "started": began}
-        row |= {"wall_seconds": time.monotonic() - start, "peak_memory_bytes": _peak_memory(device)}
+        row |= {"wall_seconds": time.monotonic() - start, **_peak_memory(device)}
     store.update_run(job.run.id, row)
     store.forget_state(job.run.id)
     return _in_a_line(row) if failures else None
@@ -157,7 +146,7 @@ def provenance(device: str) -> dict[str, Any]:
     sha, dirty = git_state()
     return {
         "versions": json.dumps(environment()),
-        "hardware": json.dumps(hardware(device)),
+        **hardware(device),
         "git_sha": sha,
         "git_dirty": dirty,
     }
@@ -171,13 +160,14 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report,
     if saved is not None:
         state.load(saved)
     _, _, steps = plan_steps(training, len(data.images))
-    start = last = time.monotonic() - state.seconds
+    start = time.monotonic() - state.seconds
+    last, clock, before = time.monotonic(), _DeviceClock(model.device), state.device_seconds
     for now in train(state, data, run):
         report(now.step, steps)
         stop = stopping()
         if stop or time.monotonic() - last > save_every:
             last = time.monotonic()
-            state.seconds = last - start
+            state.seconds, state.device_seconds = last - start, before + clock.seconds()
             store.write_state(run.id, state.tensors())
         if stop:
             raise InterruptedRunError
@@ -186,7 +176,37 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report,
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return {"steps": steps, "train_seconds": seconds, "steps_per_second": steps / seconds, "parameters": parameters}
+    device_seconds = before + clock.seconds()
+    return {
+        "steps": steps,
+        "train_seconds": seconds,
+        "device_seconds": device_seconds,
+        "steps_per_second": steps / seconds,
+        "parameters": parameters,
+    }
+
+
+class _DeviceClock:
+    """Seconds of the device: on the CPU the time that this process had of it, on CUDA the time between two events on its stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.cuda = device.type == "cuda"
+        self.start = self._now()
+
+    def seconds(self) -> float:
+        """Since this clock was made; waits for the device."""
+        now = self._now()
+        if not isinstance(now, torch.cuda.Event):
+            return now - cast("float", self.start)
+        now.synchronize()
+        return float(cast("torch.cuda.Event", self.start).elapsed_time(now)) / 1000  # it tells milliseconds
+
+    def _now(self) -> float | torch.cuda.Event:
+        if not self.cuda:
+            return time.process_time()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
 
 
 def _limited(splits: Splits, fraction: float) -> Splits:
@@ -203,9 +223,8 @@ def _kind(error: BaseException) -> str:
     return MISSING_PLUGIN if isinstance(error, MissingPluginError) else "error"
 
 
-def _peak_memory(device: str) -> int:
-    """Peak memory in bytes: of the GPU on CUDA, else the process's resident set."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device)
+def _peak_memory(device: str) -> dict[str, int | None]:
+    """Most bytes that this process has had: of the host (its resident set), and of the GPU."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+    host = peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+    return {"peak_memory_bytes": host, "device_peak_memory_bytes": torch.cuda.max_memory_reserved(device) if device.startswith("cuda") else None}

@@ -1,8 +1,17 @@
 """Files that are written whole or not at all."""
 
+import errno
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that nothing can be stored any more: the disk is full, or has become read-only."""
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -11,7 +20,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Temporary names start with a dot, so that readers of a folder of fragments pass them over.
 
     Raises:
-        OSError: the folder cannot be made or written; nothing is left behind under `path`.
+        OSError: the folder cannot be made or written; nothing is left behind under `path`, which the error names.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -21,8 +30,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # an error of writing names no file
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -7,6 +7,7 @@ plugins are loaded, and returns a list of classes; the base class named in the s
 import pluggy
 
 from latentbench.dataset import DataSet
+from latentbench.engine import Engine
 from latentbench.estimator import Estimator
 from latentbench.evaluation import Evaluation
 from latentbench.family import Family
@@ -44,3 +45,8 @@ def register_datasets() -> list[type[DataSet]]:  # type: ignore[empty-body]  # a
 @hookspec
 def register_evaluations() -> list[type[Evaluation]]:  # type: ignore[empty-body]  # a hook specification has no body
     """Evaluations of a trained model. Called when plugins are loaded; each runs after training, on the stored model."""
+
+
+@hookspec
+def register_engines() -> list[type[Engine]]:  # type: ignore[empty-body]  # a hook specification has no body
+    """Engines: where runs are executed. Called when plugins are loaded; an invocation builds one instance."""

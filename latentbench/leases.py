@@ -37,12 +37,13 @@ class Leases:
         """Whether this owner has got the run: nobody else had it, or their lease was stale. `about` says in words what the run is."""
         self.folder.mkdir(parents=True, exist_ok=True)
         held = self._held(run_id)
-        if any(not self._is_stale(path, seen) for path, seen in held.values()):
+        if any(not _is_stale(path, seen, self._now()) for path, seen in held.values()):
             return False
         generation = max(held, default=0) + 1
         if not self._link(run_id, generation, about):
             return False
-        others = {number: path for number, (path, seen) in self._held(run_id).items() if number != generation and not self._is_stale(path, seen)}
+        now = self._now()
+        others = {number for number, (path, seen) in self._held(run_id).items() if number != generation and not _is_stale(path, seen, now)}
         if others:  # somebody who looked at another time has got it too
             self._path(run_id, generation).unlink(missing_ok=True)
             return False
@@ -67,16 +68,37 @@ class Leases:
             self._progress_path(run_id).unlink(missing_ok=True)
             mine.unlink(missing_ok=True)
 
+    def busy(self) -> set[str]:
+        """The runs that somebody works on."""
+        names = self._names()
+        now = self._now() if names else 0.0
+        return {name for name in names if any(not _is_stale(path, seen, now) for path, seen in self._held(name).values())}
+
+    def sweep(self) -> None:
+        """Remove what killed processes have left."""
+        now = self._now() if self._names() else 0.0
+        for name in self._names() - self.busy():
+            for path, seen in self._held(name).values():
+                if _is_stale(path, seen, now):
+                    path.unlink(missing_ok=True)
+                    self._progress_path(name).unlink(missing_ok=True)
+
     def all(self) -> dict[str, dict[str, Any]]:
-        """Every lease that is not stale, by run id: `about`, host, process, and the `progress` that its owner last told. Writes nothing."""
+        """Every lease that is not stale, by run id: `about`, host, process, and the `progress` that its owner last told.
+
+        Writes nothing, so ages are told by this machine's clock.
+        """
         found = {}
-        for run_id in {path.name.partition(".")[0] for path in self.folder.glob("[!.]*.json")}:
+        for run_id in self._names():
             for path, seen in self._held(run_id).values():
-                if not self._is_stale(path, seen, read_only=True):
+                if not _is_stale(path, seen, time.time()):
                     with suppress(FileNotFoundError, ValueError):
                         seen["progress"] = json.loads(self._progress_path(run_id).read_text())
                     found[run_id] = seen
         return found
+
+    def _names(self) -> set[str]:
+        return {path.name.partition(".")[0] for path in self.folder.glob("[!.]*.json")}
 
     def _path(self, run_id: str, generation: int) -> Path:
         return self.folder / f"{run_id}.{generation}.json"
@@ -106,24 +128,13 @@ class Leases:
     def _link(self, run_id: str, generation: int, about: str) -> bool:
         """Make the lease, unless there is one of that generation."""
         draft = self.folder / f".{run_id}.{uuid.uuid4().hex}.tmp"
-        me = {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
-        draft.write_text(json.dumps({"owner": self.owner, **me, "about": about}))
+        draft.write_text(json.dumps({"owner": self.owner, **this_process(), "about": about}))
         try:
             os.link(draft, self._path(run_id, generation))
         except FileExistsError:
             return False
         finally:
             draft.unlink(missing_ok=True)
-        return True
-
-    def _is_stale(self, path: Path, seen: Mapping[str, Any], read_only: bool = False) -> bool:
-        """A lease of a process of this machine that is gone is stale at once, any other by its age; a reader tells that by this machine's clock."""
-        pid = seen.get("pid")
-        if seen.get("host") == platform.node() and isinstance(pid, int):
-            began = _started(pid)
-            return began is None or began != str(seen.get("started"))
-        with suppress(FileNotFoundError):
-            return (time.time() if read_only else self._now()) - path.stat().st_mtime > STALE_AFTER
         return True
 
     def _now(self) -> float:
@@ -133,6 +144,30 @@ class Leases:
         now = probe.stat().st_mtime
         probe.unlink(missing_ok=True)
         return now
+
+
+def this_process() -> dict[str, Any]:
+    """What tells this process from all others, on any machine."""
+    return {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def is_gone(process: Mapping[str, Any]) -> bool | None:
+    """Whether a process (as `this_process`) has ended; None where that cannot be told, as for one of another machine."""
+    pid = process.get("pid")
+    if process.get("host") != platform.node() or not isinstance(pid, int):
+        return None
+    began = _started(pid)
+    return began is None or began != str(process.get("started"))
+
+
+def _is_stale(path: Path, seen: Mapping[str, Any], now: float) -> bool:
+    """A lease of a process of this machine that is gone is stale at once, any other by its age."""
+    gone = is_gone(seen)
+    if gone is not None:
+        return gone
+    with suppress(FileNotFoundError):
+        return now - path.stat().st_mtime > STALE_AFTER
+    return True
 
 
 def _started(pid: int) -> str | None:

@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentbench.errors import MissingPluginError, UserError
+from latentbench.job import EvaluationPlan
 from latentbench.part import Assembly
 from latentbench.provenance import changed_sources
 from latentbench.registry import Registry
 from latentbench.resolve import InapplicableError, Resolved, resolve, unread_message
 from latentbench.settings import Run, digest
-from latentbench.store import EVALUATION_FAILED, Store
+from latentbench.store import EVALUATION_FAILED, Store, revision
 from latentbench.suite import NESTED, EvaluationSpec, Leaderboard, Suite, Sweep, check_key, explain_problem
 
 
@@ -38,25 +39,11 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class EvaluationPlan:
-    """One evaluation of a run. The id is its name and a hash over its version and options."""
-
-    name: str
-    options: Mapping[str, Any]
-    version: str
-
-    @property
-    def id(self) -> str:
-        """`name-` and eight hexadecimal digits."""
-        return f"{self.name}-{digest({'options': dict(self.options), 'version': self.version})[:8]}"
-
-
-@dataclass(frozen=True)
 class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
     `state` is `done`, `failed`, `missing`, `stale` (a plugin's source has changed since) or `unevaluated` (trained, but an evaluation is missing);
-    `why` says more, `trained` that the stored model serves.
+    `why` says more, `trained` that the stored model serves, `revision` which state of the store this was.
     """
 
     run: Run
@@ -66,6 +53,7 @@ class Planned:
     why: str = ""
     trained: bool = False
     failure_kind: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,16 +134,17 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
     """The plan with the state of every run in `store`."""
     rows = store.run_states()
     evaluated = store.evaluated()
-    runs = [with_state(item, rows.get(item.run.id), evaluated, registry) for item in plan.runs]
+    runs = [with_state(item, rows.get(item.run.id), evaluated.get(item.run.id, set()), registry) for item in plan.runs]
     saved = {path.stem for path in (store.path / "states").glob("*.safetensors")}
     return replace(plan, runs=tuple(replace(i, why="interrupted") if i.state == "missing" and i.run.id in saved else i for i in runs))
 
 
-def with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[tuple[str, str]], registry: Registry) -> Planned:
-    """A planned run with its state, from its row and what of it was evaluated."""
+def with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[str], registry: Registry) -> Planned:
+    """A planned run with its state, from its row and the ids of its evaluations."""
     if row is None:
         return item
-    lacking = [e.name for e in item.evaluations if (item.run.id, e.id) not in evaluated]
+    item = replace(item, revision=revision(row, evaluated))
+    lacking = [e.name for e in item.evaluations if e.id not in evaluated]
     if row["status"] == "failed" or (row["failure_kind"] == EVALUATION_FAILED and lacking):
         why = f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
         return replace(item, state="failed", why=why, trained=row["status"] == "done", failure_kind=row["failure_kind"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -49,19 +50,32 @@ def environment() -> dict[str, str]:
 
 
 def hardware(device: str) -> dict[str, Any]:
-    """Host, processor, threads and, on CUDA, the GPU and its driver."""
+    """The columns of a run's row that say what it ran on: host, device, the NVIDIA driver, threads, and, as JSON, the rest."""
     import torch
 
-    found: dict[str, Any] = {
-        "host": platform.node(),
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
+    rest: dict[str, Any] = {"system": platform.platform(), "processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        rest["visible_devices"] = visible
     if device.startswith("cuda"):
-        found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
-    return found
+        rest["cuda"] = torch.version.cuda
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else rest["processor"]
+    return {
+        "host": platform.node(),
+        "device_name": name,
+        "driver": _driver() if device.startswith("cuda") else None,
+        "threads": torch.get_num_threads(),
+        "hardware": json.dumps(rest),
+    }
+
+
+def _driver() -> str | None:
+    """The version of the NVIDIA driver, as its kernel module tells it; None where there is no such file."""
+    try:
+        found = re.search(r"\b\d+\.\d+(\.\d+)?\b", Path("/proc/driver/nvidia/version").read_text())
+    except OSError:
+        return None
+    return found[0] if found else None
 
 
 def git_state() -> tuple[str | None, bool | None]:

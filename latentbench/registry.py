@@ -13,6 +13,7 @@ import pluggy
 
 from latentbench import hookspecs
 from latentbench.dataset import DataSet
+from latentbench.engine import Engine
 from latentbench.errors import MissingPluginError, UserError, unknown
 from latentbench.estimator import Estimator
 from latentbench.evaluation import Evaluation
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Part]] = {
     "networks": Network,
     "datasets": DataSet,
     "evaluations": Evaluation,
+    "engines": Engine,
 }
 SINGULAR = {
     "families": "family",
@@ -39,6 +41,7 @@ SINGULAR = {
     "networks": "network",
     "datasets": "data set",
     "evaluations": "evaluation",
+    "engines": "engine",
 }
 
 P = TypeVar("P", bound=Part)
@@ -92,6 +95,21 @@ class Registry:
     def evaluation(self, name: str) -> type[Evaluation]:
         """The evaluation with `name`."""
         return cast("type[Evaluation]", self.get("evaluations", name))
+
+    def engine(self, name: str) -> type[Engine]:
+        """The engine with `name`."""
+        return cast("type[Engine]", self.get("engines", name))
+
+    def default_engine(self) -> str:
+        """The name of the engine that says that it is the default.
+
+        Raises:
+            UserError: none does, or several do.
+        """
+        names = sorted(name for name, part in self.parts["engines"].items() if cast("type[Engine]", part).default)
+        if len(names) != 1:
+            raise UserError(f"{len(names)} engines say that they are the default{': ' if names else ''}{', '.join(names)}; name one with --engine")
+        return names[0]
 
     def better(self) -> dict[str, str]:
         """Metric -> `lower` or `higher`, as the evaluations declare."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from latentbench.compare import Query, compare, render
 from latentbench.data import prepare
-from latentbench.engine import NO_LIMITS, Limits, LocalEngine
+from latentbench.engine import Engine
 from latentbench.errors import UserError
-from latentbench.execute import Job, store_blocked
-from latentbench.plan import Changes, Plan, Planned, make_plan, with_state, with_states
+from latentbench.execute import store_blocked
+from latentbench.job import Job
+from latentbench.launch import Launch, choose_engine
+from latentbench.leases import Leases
+from latentbench.plan import Changes, Plan, Planned, make_plan, with_states
 from latentbench.progress import Progress
+from latentbench.queue import enqueue, prune
 from latentbench.registry import load_registry
-from latentbench.speeds import expected_seconds, speeds
+from latentbench.speeds import expected, speeds
 from latentbench.store import Store
 from latentbench.suite import load_suite
+from latentbench.work import NO_LIMITS, Limits, Work
 
 
 @dataclass(frozen=True)
@@ -30,59 +36,115 @@ class Selection:
     def job(self, item: Planned) -> Job | None:
         """What to do about a planned run."""
         if self.force:
-            return Job(item.run, item.evaluations, fresh=True)
+            return Job(item.run, item.evaluations, seen=item.revision)
         retried = bool({"all", item.failure_kind} & self.retry)
         wanted = {"missing": True, "unevaluated": True, "failed": retried, "stale": self.refresh, "done": False}[item.state]
-        return Job(item.run, item.evaluations, item.trained) if wanted else None
+        return Job(item.run, item.evaluations, item.trained, item.revision) if wanted else None
 
 
-def planned(suite: Path, results: Path, device: str, changes: Changes) -> Plan:
-    """The plan of a suite file, with the state of every run in a results folder.
+DEFAULT_ENGINE, NO_CHANGES, MISSING = Launch(), Changes(), Selection()
+
+
+def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tuple[Plan, Engine]:
+    """The plan of a suite file, with the state of every run in a results folder, and the engine for it.
 
     Raises:
-        UserError: the suite or the changes are wrong, or the folder cannot be read.
+        UserError: the suite, the changes or the engine are wrong, or the folder cannot be read.
     """
     registry = load_registry()
-    return with_states(make_plan(load_suite(suite), registry, device, changes), Store(results), registry)
+    loaded = load_suite(suite)
+    engine = choose_engine(launch, loaded.engine, registry)
+    return with_states(make_plan(loaded, registry, engine.device, changes), Store(results), registry), engine
 
 
 def run_suite(
-    suite: Path, results: Path, device: str, slots: Sequence[str], changes: Changes, selection: Selection, limits: Limits = NO_LIMITS
+    suite: Path,
+    results: Path,
+    launch: Launch = DEFAULT_ENGINE,
+    changes: Changes = NO_CHANGES,
+    selection: Selection = MISSING,
+    limits: Limits = NO_LIMITS,
 ) -> int:
-    """Run what is not done, print progress, a summary and the leaderboard; return how many runs failed.
+    """Run what is not done, print progress, a summary and the leaderboard; return how many runs failed or were left.
 
     Runs that another invocation works on are left to it, and waited for.
 
     Raises:
-        UserError: the suite, the changes or the results folder are wrong; nothing was run then.
+        UserError: the suite, the changes, the engine or the results folder are wrong; nothing was run then.
     """
     store = Store(results)
-    plan = planned(suite, results, device, changes)
+    plan, engine = planned(suite, results, launch, changes)
+    engine.check()
     store.check_writable()
-    jobs = [job for item in plan.runs if (job := selection.job(item))]
+    jobs = _longest_first([job for item in plan.runs if (job := selection.job(item))], store)
+    Leases(results / "leases").sweep()
     store_blocked(plan.blocked, store)
     registry = load_registry()
     prepare([registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)])
-    planned_runs = {item.run.id: item for item in plan.runs}
-
-    def needed(job: Job) -> Job | None:
-        """What is still to do of a job, as others may have done it since the plan was made."""
-        if selection.force:
-            return job
-        row, evaluated = store.state_of(job.run.id)
-        return selection.job(with_state(planned_runs[job.run.id], row, evaluated, registry))
-
-    with Progress(plan, jobs, len(slots)) as progress:
-        failed = LocalEngine(results, slots, progress, needed, limits).run(_longest_first(jobs, store))
-    progress.summary(results)
+    _forget_states([job.run.id for job in jobs] if selection.force else [item.run.id for item in plan.runs if item.state == "done"], results)
+    with Progress(engine.goes_on) as progress:
+        _announce(plan, len(jobs), engine, progress)
+        work = Work(results, jobs, progress.watch(jobs), limits)
+        _execute(engine, work, plan.name)
+    progress.summary(results, len(plan.blocked))
+    _remarks(plan, jobs, progress)
+    undone = len(work.left)
+    if undone and engine.goes_on and not work.followed:
+        progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
+        return 0
+    if undone and not work.stop():
+        progress.say(f"{undone} runs are not done, and nobody works on them; the same command goes on")
     _print_leaderboard(plan, results)
-    return failed + len(plan.blocked)
+    return work.failed + undone + len(plan.blocked)
+
+
+def _execute(engine: Engine, work: Work, suite: str) -> None:
+    """Have the engine do the work, with its queue file beside it, which stays where the runs go on without this process."""
+    prune(work.results, work.store, suite)
+    if not work.left:
+        return
+    queue = enqueue(work.results, suite, work.left, engine.goes_on)
+    try:
+        engine.run(work)
+    finally:
+        if not engine.goes_on or not work.left or work.stop():
+            queue.unlink(missing_ok=True)
+
+
+def _forget_states(run_ids: Iterable[str], results: Path) -> None:
+    """Remove the states of runs that are to be run from the start, or that are done, as when they were killed at the last moment.
+
+    Runs that others work on keep theirs.
+    """
+    store, busy = Store(results), Leases(results / "leases").busy()
+    saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
+    for run_id in (saved & set(run_ids)) - busy:
+        store.forget_state(run_id)
+
+
+def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None:
+    progress.say(f"suite {plan.name}: {len(plan.runs)} runs, {len(plan.runs) - jobs} not run again, {jobs} to run, {engine.capacity}")
+    for reason, n in Counter(item.reason for item in plan.inapplicable).items():
+        progress.say(f"left out: {n} combinations: {reason}")
+    for item in plan.blocked:
+        progress.say(f"cannot run {item.settings.get('family')} on {item.settings.get('dataset')}: {item.reason}")
+
+
+def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> None:
+    """What was not run, and how it would be."""
+    tried = {job.run.id for job in jobs}
+    already = [item for item in plan.runs if item.state == "failed" and item.run.id not in tried]
+    stale = sum(item.state == "stale" and item.run.id not in tried for item in plan.runs)
+    if already:
+        progress.say(f"{len(already)} runs failed before and were not tried again; --retry all does")
+    if stale:
+        progress.say(f"{stale} stored runs are stale: the source of a plugin has changed since; --refresh stale runs them again")
 
 
 def _longest_first(jobs: Sequence[Job], store: Store) -> list[Job]:
     """Jobs by what they are expected to take, those that nothing is known of first: a long run that starts last keeps everybody waiting."""
     seconds = speeds(store)
-    return sorted(jobs, key=lambda job: -expected_seconds(job.run, seconds, float("inf")))
+    return sorted(jobs, key=lambda job: -expected(job.run, seconds, float("inf")))
 
 
 def _print_leaderboard(plan: Plan, results: Path) -> None:

@@ -13,10 +13,14 @@ from tabulate import tabulate
 
 from latentbench.errors import UserError
 from latentbench.plan import Plan, Planned, Unplanned, dotted
+from latentbench.progress import duration
 from latentbench.registry import KINDS, load_registry
-from latentbench.speeds import expected_seconds, speeds
+from latentbench.speeds import expected, speeds
 from latentbench.status import Status
 from latentbench.store import Store
+
+MOST_QUEUED = 10
+"""How many queued runs are listed."""
 
 
 def print_plan(plan: Plan, store: Store) -> None:
@@ -87,9 +91,9 @@ def print_run(results: Path, prefix: str) -> None:
 
 
 def print_status(results: Path, status: Status) -> None:
-    """Counts, running runs in a table, interrupted ones by id."""
+    """Counts, running runs in a table, the next queued ones, interrupted ones by id."""
     counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(status.counts.items())) or "no run has ended"
-    print(f"{results}: {counts}; {len(status.running)} running, {len(status.interrupted)} interrupted")
+    print(f"{results}: {counts}; {len(status.running)} running, {len(status.queued)} queued, {len(status.interrupted)} interrupted")
     if status.running:
         body = [
             (
@@ -98,18 +102,17 @@ def print_status(results: Path, status: Status) -> None:
                 r.host,
                 str(r.pid),
                 "" if r.step is None else f"{r.step}/{r.steps}",
-                "" if r.seconds_left is None else _time(r.seconds_left),
+                "" if r.seconds_left is None else duration(r.seconds_left),
             )
             for r in status.running
         ]
         print_table(body, ("run", "what", "host", "process", "step", "left"))
+    for run_id, what in list(status.queued.items())[:MOST_QUEUED]:
+        print(f"queued: {run_id} {what}")
+    if len(status.queued) > MOST_QUEUED:
+        print(f"queued: and {len(status.queued) - MOST_QUEUED} more")
     for run_id in status.interrupted:
         print(f"interrupted: {run_id}; `latentbench run` of its suite goes on with it")
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"
 
 
 def print_table(body: Sequence[Sequence[str]], header: Sequence[str]) -> None:
@@ -167,7 +170,7 @@ def _state(item: Planned) -> str:
 
 def _seconds(item: Planned, known: Mapping[tuple[str, ...], float]) -> str:
     """Expected wall seconds; empty where nothing like it was run."""
-    seconds = expected_seconds(item.run, known, 0.0)
+    seconds = expected(item.run, known, 0.0)
     return f"{seconds:.1f} s" if seconds else ""
 
 

@@ -1,4 +1,4 @@
-"""How long a run will take, from stored runs that differ in nothing that costs time."""
+"""How long a run will take, and how much memory, from stored runs that differ in nothing that costs time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ SETTINGS = ("family", "family_options", "estimator", "dataset", "encoder", "deco
 
 def speeds(store: Store) -> dict[tuple[str, ...], float]:
     """Median wall seconds of stored runs by the settings that cost time."""
-    runs = store.read("runs", [*SETTINGS, "wall_seconds"])
-    runs = runs[runs["wall_seconds"].notna()]
-    seconds: dict[tuple[str, ...], list[float]] = {}
-    for *key, spent in runs.itertuples(index=False):
-        seconds.setdefault(tuple(map(_text, key)), []).append(spent)
-    return {key: median(values) for key, values in seconds.items()}
+    return _medians(store, "wall_seconds")
 
 
-def expected_seconds(run: Run, known: Mapping[tuple[str, ...], float], otherwise: float) -> float:
-    """Expected wall seconds of a run, or `otherwise` where nothing like it was run."""
+def memories(store: Store) -> dict[tuple[str, ...], float]:
+    """Median bytes of device memory of stored runs by the settings that cost time, which cost memory too."""
+    return _medians(store, "device_peak_memory_bytes")
+
+
+def expected(run: Run, known: Mapping[tuple[str, ...], float], otherwise: float) -> float:
+    """What a run is expected to take, or `otherwise` where nothing like it was run."""
     return known.get(tuple(_text(getattr(run, name)) for name in SETTINGS), otherwise)
+
+
+def _medians(store: Store, column: str) -> dict[tuple[str, ...], float]:
+    runs = store.read("runs", [*SETTINGS, column])
+    runs = runs[runs[column].notna()]
+    values: dict[tuple[str, ...], list[float]] = {}
+    for *key, value in runs.itertuples(index=False):
+        values.setdefault(tuple(map(_text, key)), []).append(value)
+    return {key: median(found) for key, found in values.items()}
 
 
 def _text(value: object) -> str:

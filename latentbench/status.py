@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latentbench.errors import UserError
 from latentbench.leases import Leases
+from latentbench.queue import waiting
 from latentbench.store import Store
 
 
@@ -27,10 +28,12 @@ class Running:
 
 @dataclass(frozen=True)
 class Status:
-    """Stored runs by what became of them, the runs that are being worked on, and those that were interrupted and nobody works on."""
+    """Stored runs by what became of them, the runs that are being worked on, the queued ones (id: what it is), and those that were interrupted and
+    that nobody works on or has queued."""
 
     counts: Mapping[str, int]
     running: Sequence[Running]
+    queued: Mapping[str, str]
     interrupted: Sequence[str]
 
 
@@ -38,7 +41,7 @@ def status(results: Path) -> Status:
     """The state of a results folder; it changes nothing there.
 
     Raises:
-        UserError: there is no such folder, or it cannot be read.
+        UserError: there is no such folder, or something in it cannot be read.
     """
     if not results.is_dir():
         raise UserError(f"results folder {results} does not exist")
@@ -47,8 +50,10 @@ def status(results: Path) -> Status:
     outcomes = Counter(f"failed: {kind}" if isinstance(kind, str) else "done" for kind in kinds)  # none comes back from pandas as NaN
     leases = Leases(results / "leases").all()
     running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
-    saved = {path.stem for path in (results / "states").glob("*.safetensors")}
-    return Status(dict(outcomes), running, sorted(saved - leases.keys()))
+    places = waiting(results, store)
+    queued = {run_id: str(queue.entries[place].get("about")) for run_id, (queue, place) in places.items() if run_id not in leases}
+    saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
+    return Status(dict(outcomes), running, queued, sorted(saved - leases.keys() - queued.keys()))
 
 
 def _running(run_id: str, lease: Mapping[str, object]) -> Running:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 EVALUATION_FAILED = "evaluation"
 """The failure kind of a run that was trained, while one of its evaluations failed; its status is `done`."""
 METADATA_KEY = b"latentbench_schema"
@@ -48,8 +48,9 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
     "runs": {
         "run_id": _TEXT, **SETTINGS, "seed": _INT, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
         "cost": _TEXT, "parameters": _INT, "steps": _INT, "started": pa.timestamp("us", tz="UTC"), "wall_seconds": _FLOAT,
-        "train_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT,
-        "sources": _TEXT, "versions": _TEXT, "hardware": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
+        "train_seconds": _FLOAT, "device_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT,
+        "device_peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT,
+        "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "hardware": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
     },
     "metrics": {**_EVALUATION, **_METRIC, "standard_error": _FLOAT, "n": _INT},
     "units": {**_EVALUATION, "split": _TEXT, "unit": _INT, "metric": _TEXT, "value": _FLOAT},
@@ -70,6 +71,17 @@ COMPACT = "compact-"
 
 def _is_compact(path: Path) -> bool:
     return path.name.startswith(COMPACT)
+
+
+STATE = ("started", "status", "failure_kind", "failure_message", "sources")
+"""The columns of `runs` that say what became of a run."""
+
+
+def revision(row: Mapping[str, Any], evaluated: Iterable[str]) -> str:
+    """A hash over what the store has of a run, from its row and the ids of its evaluations: another one after every training and evaluation."""
+    values = [row.get(name) for name in STATE]
+    plain = [None if value is None or value != value else str(value) for value in values]  # noqa: PLR0124  # a missing one may be not a number
+    return hashlib.sha256("\n".join([*map(str, plain), *sorted(evaluated)]).encode()).hexdigest()[:16]
 
 
 class _DamagedError(Exception):
@@ -169,14 +181,17 @@ class Store:
         return any(self._fragments(table) for table in TABLES)
 
     def run_states(self) -> dict[str, dict[str, Any]]:
-        """Status, failure and source hashes of every stored run, by run id."""
-        frame = self.read("runs", ["run_id", "status", "failure_kind", "failure_message", "sources"])
+        """When it began, status, failure and source hashes of every stored run, by run id."""
+        frame = self.read("runs", ["run_id", *STATE])
         return {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in frame.to_dict("records")}
 
-    def evaluated(self) -> set[tuple[str, str]]:
-        """(run id, evaluation id) of everything that was evaluated."""
+    def evaluated(self) -> dict[str, set[str]]:
+        """The ids of all evaluations of every run."""
         frame = self.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates()
-        return set(frame.itertuples(index=False, name=None))
+        found: dict[str, set[str]] = {}
+        for run_id, evaluation_id in frame.itertuples(index=False, name=None):
+            found.setdefault(run_id, set()).add(evaluation_id)
+        return found
 
     def write_rows(self, table: str, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the fragment `name` of a table; it replaces the fragment of that name."""
@@ -265,11 +280,11 @@ class Store:
         """Where a run's process writes what it prints."""
         return self.path / "logs" / f"{run_id}.log"
 
-    def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[tuple[str, str]]]:
-        """A run's row, and its (run id, evaluation id) pairs, as they are now."""
+    def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
+        """A run's row, and the ids of its evaluations, as they are now."""
         self._expand(run_id)
         row = self._row(run_id)
-        evaluated = {(run_id, path.stem.removeprefix(f"{run_id}-")) for path in (self.path / "metrics").glob(f"{run_id}-*.parquet")}
+        evaluated = {path.stem.removeprefix(f"{run_id}-") for path in (self.path / "metrics").glob(f"{run_id}-*.parquet")}
         return row or None, evaluated
 
     def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -312,23 +327,30 @@ def _schema(table: str) -> pa.Schema:
 
 
 def _read_fragment(path: Path, columns: list[str]) -> pa.Table:
-    _check_version(path)
+    """Columns of a fragment; those that its schema version did not have yet are missing values."""
+    there = _check_version(path)
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        table = pq.read_table(path, columns=[name for name in columns if name in there.names], partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
+    for place, name in enumerate(columns):
+        if name not in there.names:
+            table = table.add_column(place, name, pa.nulls(len(table), pa.null()))
+    return table
 
 
-def _check_version(path: Path) -> None:
+def _check_version(path: Path) -> pa.Schema:
+    """The schema of a fragment, which this latentbench can read."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        schema = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
-    found = metadata.get(METADATA_KEY, b"").decode(errors="replace")
+    found = (schema.metadata or {}).get(METADATA_KEY, b"").decode(errors="replace")
     if not found.isdecimal():
         raise UserError(f"{path} is not a fragment of a latentbench store: its metadata has no schema version")
     if int(found) > SCHEMA_VERSION:
         raise UserError(f"{path} has schema version {found}, this latentbench reads up to {SCHEMA_VERSION}; install a newer latentbench")
+    return schema
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from latentbench.errors import UserError, nearest
 from latentbench.part import Options
@@ -36,6 +36,14 @@ class Leaderboard(Options):
     columns: list[str] = Field(default_factory=list, description="Settings whose values name the columns.")
 
 
+class EngineSection(Options):
+    """Where runs are executed: the engine's name and its options."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(description="Name of the engine.")
+
+
 class SuiteFile(Options):
     """What a suite file may hold."""
 
@@ -49,12 +57,22 @@ class SuiteFile(Options):
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
+    engine: str | EngineSection | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
     expect: Expected | list[Expected] = Field(default_factory=list, description="Published tables that its runs are to be compared with.")
 
 
 @dataclass(frozen=True)
 class EvaluationSpec:
     """One evaluation that a suite asks for, as written."""
+
+    name: str
+    options: Mapping[str, Any]
+    where: str
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """The engine that a suite or a profile names, and its options, as written."""
 
     name: str
     options: Mapping[str, Any]
@@ -121,6 +139,27 @@ class Suite:
     leaderboard: Leaderboard | None
     description: str = ""
     expect: tuple[str, ...] = ()
+    engine: EngineSpec | None = None
+
+
+class ProfileFile(Options):
+    """What a profile may hold: what belongs to a place and not to a suite."""
+
+    engine: str | EngineSection = Field(description="Where runs are executed.")
+
+
+def load_profile(path: Path) -> EngineSpec:
+    """Read the `engine:` section of a profile.
+
+    Raises:
+        UserError: as `load_suite`.
+    """
+    source = _Source.read(path, "profile")
+    try:
+        profile = ProfileFile.model_validate(source.data)
+    except ValidationError as error:
+        raise UserError(source.explain(error, ProfileFile)) from error
+    return _engine(profile.engine, source)
 
 
 def load_suite(path: Path) -> Suite:
@@ -155,7 +194,14 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
     own = [_sweep(index, raw, suite, evaluations, source) for index, raw in enumerate(suite.sweeps)]
     expected = [name for child in included for name in child.expect] + ([suite.expect] if isinstance(suite.expect, str) else suite.expect)
     sweeps = (*(s for child in included for s in child.sweeps), *own)
-    return Suite(suite.name, sweeps, suite.leaderboard, suite.description, tuple(dict.fromkeys(expected)))
+    engine = None if suite.engine is None else _engine(suite.engine, source)
+    return Suite(suite.name, sweeps, suite.leaderboard, suite.description, tuple(dict.fromkeys(expected)), engine)
+
+
+def _engine(section: str | EngineSection, source: _Source) -> EngineSpec:
+    if isinstance(section, str):
+        return EngineSpec(section, {}, source.where(("engine",)))
+    return EngineSpec(section.name, section.model_extra or {}, source.where(("engine",)))
 
 
 def _evaluations(suite: SuiteFile, source: _Source) -> Iterator[EvaluationSpec]:
@@ -290,15 +336,15 @@ class _Source:
     lines: dict[Place, int] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> _Source:
+    def read(cls, path: Path, kind: str = "suite") -> _Source:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
             beside = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
             hint = nearest(path.name, beside)
-            raise UserError(f"suite file {path} does not exist{hint}") from error
+            raise UserError(f"{kind} file {path} does not exist{hint}") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"suite file {path} cannot be read: {error}") from error
+            raise UserError(f"{kind} file {path} cannot be read: {error}") from error
         try:
             node = yaml.compose(text, Loader=_Loader)
             lines: dict[Place, int] = {}
@@ -309,7 +355,8 @@ class _Source:
         except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # the last three come from YAML's more exotic values
             raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
         if not isinstance(data, dict):
-            raise UserError(f"{path}: a suite is a mapping with `name` and `sweeps`, got {'nothing' if data is None else type(data).__name__}")
+            holds = {"suite": "`name` and `sweeps`"}.get(kind, "`engine`")
+            raise UserError(f"{path}: a {kind} is a mapping with {holds}, got {'nothing' if data is None else type(data).__name__}")
         return cls(path, data, lines)
 
     def where(self, at: Place) -> str:

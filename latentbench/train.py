@@ -39,7 +39,8 @@ class TrainingState:
     optimizer: Optimizer
     noise: Generator
     step: int = 0
-    seconds: float = 0.0  # spent in training
+    seconds: float = 0.0  # spent in training, by the clock
+    device_seconds: float = 0.0  # and by the device's
     window: dict[str, Tensor] = field(default_factory=dict)  # sums over the steps since the last reading
     history: list[tuple[int, str, float]] = field(default_factory=list)
 
@@ -51,7 +52,7 @@ class TrainingState:
         saved |= {f"window.{name}": value for name, value in self.window.items()}
         saved["noise"] = self.noise.get_state()
         saved["step"] = torch.tensor(self.step)
-        saved["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
+        saved["seconds"] = torch.tensor([self.seconds, self.device_seconds], dtype=torch.float64)
         saved["history"] = torch.frombuffer(bytearray(json.dumps(self.history).encode()), dtype=torch.uint8)
         return {name: value.detach().clone() for name, value in saved.items()}
 
@@ -68,7 +69,7 @@ class TrainingState:
         self.window = {name.removeprefix("window."): value.to(device) for name, value in saved.items() if name.startswith("window.")}
         self.noise.set_state(saved["noise"].cpu())
         self.step = int(saved["step"])
-        self.seconds = float(saved["seconds"])
+        self.seconds, self.device_seconds = saved["seconds"].tolist()
         self.history = [(step, name, value) for step, name, value in json.loads(bytes(saved["history"].cpu().tolist()))]
 
 

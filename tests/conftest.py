@@ -1,6 +1,7 @@
 """Fixtures: the registry with a third party's plugin beside our own, small runs, and the command line in this process."""
 
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,25 @@ def suite_file(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Make a small file system of its own, where this may be done."""
+    from tests.kit import Disk
+
+    made = []
+
+    def make(kilobytes):
+        try:
+            made.append(Disk(tmp_path / f"disk{len(made)}", kilobytes))
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"cannot mount a tmpfs: {error}")
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.unmount()
 
 
 def pytest_addoption(parser):

@@ -105,6 +105,17 @@ def test_clocks_an_hour_apart_do_not_matter(folder, hours, monkeypatch):
     assert Leases(folder).take("r")
 
 
+def test_sweeping_removes_what_is_stale_and_nothing_else(folder):
+    owner = Leases(folder)
+    foreign(folder, "gone").touch("gone", (1, 2, 3.0))
+    age(folder, STALE_AFTER + 1, "gone")
+    foreign(folder, "elsewhere")
+    owner.take("mine")
+    Leases(folder).sweep()
+    assert sorted(path.name for path in folder.iterdir()) == ["elsewhere.1.json", "mine.1.json"]
+    assert Leases(folder).busy() == {"elsewhere", "mine"}
+
+
 def test_a_damaged_lease_is_nobody_s_once_it_is_old(folder):
     folder.mkdir()
     (folder / "r.1.json").write_text("{")

@@ -6,6 +6,8 @@ A locally competitive algorithm without tricks, REINFORCE with a trained baselin
 import math
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -14,13 +16,19 @@ from torch.distributions import Gamma, Normal
 
 from latentbench import hookimpl
 from latentbench.codes import PointCode
+from latentbench.engine import Engine
 from latentbench.estimator import Estimator
 from latentbench.evaluation import Evaluation, Metric, Outcome
+from latentbench.execute import execute
 from latentbench.family import IterativeFamily
 from latentbench.network import Network, dictionary_of
 from latentbench.objective import Loss
 from latentbench.part import Options
+from latentbench.registry import load_registry
 from latentbench.torch_family import TorchFamily
+
+if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
+    import fake_gpus  # noqa: F401
 
 
 class LcaOptions(Options):
@@ -162,6 +170,40 @@ class Crashing(BareLca):
         return PointCode(images)
 
 
+class Inline(Engine):
+    """Runs in this process, one after another."""
+
+    name = "test_inline"
+    device = "cpu"
+    capacity = "one after another"
+
+    def run(self, work):
+        while (job := work.take()) is not None:
+            work.watcher.started(job, "here")
+            work.end(job, execute(job, load_registry(), work.store, self.device, save_every=0.0))
+
+
+class PilotOptions(Options):
+    pilots: int = 2
+    wait: bool = True
+
+
+class Pilots(Engine):
+    """Processes that are no children of the engine in spirit: each is a `latentbench worker`."""
+
+    name = "test_pilots"
+    device = "cpu"
+    capacity = "by pilots"
+    goes_on = True
+    options_model = PilotOptions
+
+    def run(self, work):
+        command = [sys.executable, "-m", "latentbench", "worker", str(work.results), "--cpus", "1"]
+        pilots = [subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) for _ in range(self.options.pilots)]
+        if self.options.wait:
+            work.follow(lambda: any(pilot.poll() is None for pilot in pilots))
+
+
 @hookimpl
 def register_families():
     return [BareLca, GammaFamily, Diverging, Crashing]
@@ -180,3 +222,8 @@ def register_networks():
 @hookimpl
 def register_evaluations():
     return [Fragile]
+
+
+@hookimpl
+def register_engines():
+    return [Inline, Pilots]

@@ -1,0 +1,128 @@
+"""The queue of a results folder: what its invocations have asked for, so that other processes and machines can do it and tell of it.
+
+`queue/` has one JSON file an invocation. A run in it is queued as long as the store has of it what it had when the file was written. The file goes
+when none of its runs is queued any more, when the invocation ends, or when `latentbench cancel` removes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from latentbench.errors import UserError
+from latentbench.files import write_atomically
+from latentbench.job import EvaluationPlan, Job
+from latentbench.leases import is_gone, this_process
+from latentbench.settings import Run
+from latentbench.store import Store, revision
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A queue file: who wrote it, and what was asked for, longest first. `entries` are as in the file."""
+
+    path: Path
+    suite: str
+    owner: Mapping[str, Any]
+    entries: Sequence[Mapping[str, Any]]
+
+    def jobs(self) -> list[Job]:
+        """The runs.
+
+        Raises:
+            UserError: the file does not describe them.
+        """
+        try:
+            return [_job(entry) for entry in self.entries]
+        except (KeyError, TypeError, ValidationError) as error:
+            raise _damaged(self.path, error) from error
+
+
+def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Path:
+    """Write a queue file. `goes_on` says that its runs go on without this process."""
+    entries = [
+        {
+            "id": job.run.id,
+            "about": job.about,
+            "run": job.run.model_dump(mode="json"),
+            "evaluations": [asdict(evaluation) for evaluation in job.evaluations],
+            "trained": job.trained,
+            "seen": job.seen,
+        }
+        for job in jobs
+    ]
+    owner = {} if goes_on else this_process()
+    content = {"version": VERSION, "suite": suite, "owner": owner, "jobs": entries}
+    path = results / "queue" / f"{re.sub(r'[^a-zA-Z0-9-]+', '_', suite)}.{uuid.uuid4().hex[:8]}.json"
+    write_atomically(path, json.dumps(content).encode())
+    return path
+
+
+def queues(results: Path) -> list[Queued]:
+    """All queue files.
+
+    Raises:
+        UserError: one is damaged, or was written by a newer latentbench.
+    """
+    found = []
+    for path in sorted((results / "queue").glob("[!.]*.json")):
+        try:
+            content = json.loads(path.read_text())
+            if content["version"] != VERSION:
+                raise UserError(f"{path} has version {content['version']}, this latentbench reads {VERSION}")
+            found.append(Queued(path, str(content["suite"]), content["owner"], content["jobs"]))
+        except FileNotFoundError:
+            continue
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from error
+    return found
+
+
+def waiting(results: Path, store: Store) -> dict[str, tuple[Queued, int]]:
+    """Queued runs by id: their file, and their place in it. Of two files that have one run, either serves."""
+    found = queues(results)
+    rows, evaluated = (store.run_states(), store.evaluated()) if found else ({}, {})
+    now = {run_id: revision(row, evaluated.get(run_id, set())) for run_id, row in rows.items()}
+    return {
+        str(entry["id"]): (queue, place)
+        for queue in found
+        for place, entry in enumerate(queue.entries)
+        if entry.get("seen") == now.get(str(entry["id"]))
+    }
+
+
+def prune(results: Path, store: Store, suite: str | None = None) -> None:
+    """Remove queue files none of whose runs is queued, and those of a `suite` whose process, on this machine, was killed."""
+    needed = {queue.path for queue, _ in waiting(results, store).values()}
+    for queue in queues(results):
+        if queue.path not in needed or (queue.suite == suite and is_gone(queue.owner)):
+            queue.path.unlink(missing_ok=True)
+
+
+def cancel(results: Path) -> int:
+    """Remove all queue files; return how many runs they had. Runs that have begun go on."""
+    runs: set[str] = set()
+    for path in sorted((results / "queue").glob("[!.]*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            runs |= {str(entry["id"]) for entry in json.loads(path.read_text())["jobs"]}
+        path.unlink(missing_ok=True)
+    return len(runs)
+
+
+def _job(entry: Mapping[str, Any]) -> Job:
+    evaluations = tuple(EvaluationPlan(**evaluation) for evaluation in entry["evaluations"])
+    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"])
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"queue file {path} is damaged ({' '.join(str(error).split())}); remove it and run the suite again")

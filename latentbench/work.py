@@ -1,0 +1,162 @@
+"""What an engine is given: runs that are to be done in a results folder, which it shares with others.
+
+A run is taken by its lease, and given back when it is done, when its process was killed, or when it was asked to stop. Whoever takes it looks once
+more whether it is still to be done. What became of a run is learnt from the store, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from latentbench.execute import SAVE_EVERY, described, provenance
+from latentbench.job import Job
+from latentbench.leases import Leases
+from latentbench.plan import Planned, with_state
+from latentbench.registry import load_registry
+from latentbench.resolve import assemble
+from latentbench.store import EVALUATION_FAILED, Store, revision
+
+FOLLOW_EVERY = 2.0
+"""Seconds between two looks at a results folder where others work."""
+
+
+class Watcher(Protocol):
+    """Who is told how the runs go."""
+
+    def started(self, job: Job, where: str) -> None:
+        """A run began."""
+
+    def progressed(self, job: Job, step: int, steps: int) -> None:
+        """A run got on."""
+
+    def ended(self, job: Job, failure: str | None) -> None:
+        """A run is done, or failed with `failure`."""
+
+    def left(self, job: Job) -> None:
+        """Another invocation has done the run."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How an engine treats its runs: seconds that one may take, whether the first failure ends the suite, and seconds between savings of states."""
+
+    seconds: float | None = None
+    fail_fast: bool = False
+    save_every: float = SAVE_EVERY
+
+
+NO_LIMITS = Limits()
+
+
+class Work:
+    """Jobs of one invocation, in the order in which they should start.
+
+    Args:
+        results: the results folder.
+        jobs: what is to be done.
+        watcher: told how the runs go.
+        limits: of time, failures, and of what may be lost.
+        wait: whether runs that others work on are waited for, as they may die, or left to them.
+    """
+
+    def __init__(self, results: Path, jobs: Sequence[Job], watcher: Watcher, limits: Limits = NO_LIMITS, wait: bool = True) -> None:
+        self.results, self.watcher, self.limits, self.wait = results, watcher, limits, wait
+        self.store, self.leases = Store(results), Leases(results / "leases")
+        self.left = list(jobs)
+        self.failed = 0
+        self.followed = False
+
+    def take(self, fits: Callable[[Job], bool] = lambda job: True) -> Job | None:
+        """Lease the first run that fits and that nobody works on; None where there is none at the moment.
+
+        It is removed from `left`, as are runs that turn out to be done already. Who takes a run calls `keep` every few seconds, and then `end`,
+        `fail`, `give_up` or `put_back`.
+        """
+        others = self.leases.busy()
+        for job in list(self.left):
+            if job.run.id in others or not fits(job) or not self.leases.take(job.run.id, job.about):
+                continue
+            self.left.remove(job)
+            wanted = still_wanted(job, self.store)
+            if wanted is not None:
+                return wanted
+            self.leases.give_back(job.run.id)
+            self.watcher.left(job)
+        return None
+
+    def keep(self, job: Job, progress: tuple[int, int, float] | None = None) -> bool:
+        """Say that the run is being worked on, and how far it is: step, steps, steps a second. False: somebody has taken it over, whose results
+        count; its lease was not kept for long, as when this machine slept."""
+        return self.leases.touch(job.run.id, progress)
+
+    def end(self, job: Job, failure: str | None) -> None:
+        """The run has its row in the store: it is done, or failed with `failure`."""
+        self.leases.give_back(job.run.id)
+        self.failed += failure is not None
+        self.watcher.ended(job, failure)
+
+    def fail(self, job: Job, kind: str, message: str) -> None:
+        """Store the row of a run whose process could not."""
+        if job.trained:
+            self.store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": f"{kind}: {message}"})
+        else:
+            row = {**described(job.run), **provenance("cpu"), "status": "failed", "failure_kind": kind, "failure_message": message}
+            self.store.write_rows("runs", job.run.id, [row])
+        self.end(job, f"{kind}: {message}")
+
+    def put_back(self, job: Job) -> None:
+        """The run is to be tried again, before others."""
+        self.leases.give_back(job.run.id)
+        self.left.insert(0, job)
+
+    def give_up(self, job: Job) -> None:
+        """The run was stopped; its state is stored, for whoever goes on with it."""
+        self.leases.give_back(job.run.id)
+
+    def stop(self) -> bool:
+        """Whether a failure ends everything."""
+        return self.limits.fail_fast and self.failed > 0
+
+    def follow(self, alive: Callable[[], bool]) -> None:
+        """Tell the watcher what others do of these runs, out of the results folder, until all are done or nobody is `alive`."""
+        self.followed = True
+        seen: dict[str, int] = {}
+        begun: set[str] = set()
+        while self.left and not self.stop():
+            last = not alive()  # asked before looking, so that what was done in between is seen
+            for run_id, lease in self.leases.all().items():
+                for job in (job for job in self.left if job.run.id == run_id):
+                    if run_id not in begun:
+                        begun.add(run_id)
+                        self.watcher.started(job, str(lease.get("host")))
+                    if isinstance(lease.get("progress"), list):
+                        self.watcher.progressed(job, *lease["progress"][:2])
+            changed = {path.stem: path.stat().st_mtime_ns for path in (self.results / "runs").glob("[!.]*.parquet")}
+            for job in [job for job in self.left if changed.get(job.run.id) != seen.get(job.run.id)]:
+                self._look_at(job)
+            seen = changed
+            if last:
+                break
+            time.sleep(FOLLOW_EVERY if self.left else 0)
+
+    def _look_at(self, job: Job) -> None:
+        """Take a run from `left` that another process has done."""
+        if still_wanted(job, self.store) is None:
+            self.left.remove(job)
+            kind = (self.store.state_of(job.run.id)[0] or {}).get("failure_kind")
+            self.failed += kind is not None
+            self.watcher.ended(job, kind)
+
+
+def still_wanted(job: Job, store: Store) -> Job | None:
+    """What is still to do of a job, as the store is now: all of it, as long as nothing was stored since; else what is missing."""
+    row, evaluated = store.state_of(job.run.id)
+    if job.seen == (None if row is None else revision(row, evaluated)):
+        return job
+    registry = load_registry()
+    item = with_state(Planned(job.run, assemble(job.run, registry)[0], job.evaluations), row, evaluated, registry)
+    return Job(job.run, job.evaluations, item.trained, item.revision) if item.state in ("missing", "unevaluated") else None

@@ -1,0 +1,130 @@
+"""What happens in a run's own process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentbench.execute import InterruptedRunError, execute
+from latentbench.files import is_full
+from latentbench.job import Job
+from latentbench.registry import load_registry
+from latentbench.store import Store
+
+REPORT_EVERY = 0.2
+"""Seconds between two reports of a run's progress."""
+STOPPED = 75
+"""Exit code of a process that was asked to stop and has saved its run's state."""
+OUT_OF_MEMORY = (torch.cuda.OutOfMemoryError, MemoryError)
+CONTEXT = 512 * 2**20
+"""Bytes that a CUDA context takes beside what torch has reserved, generously."""
+
+
+def execute_in_process(job: Job, results: Path, device: str, connection: Connection, save_every: float) -> None:
+    """Execute a run and tell the engine how it goes. Its output goes to the run's log."""
+    os.setsid()  # Ctrl-C goes to the parent's session, which asks this process to stop
+    die_with_parent()
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop)
+    store = Store(results)
+    _write_to(store.log_path(job.run.id))
+    last, first = 0.0, -1
+    device = use(device)
+    _log(f"{job.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
+
+    def report(step: int, steps: int) -> None:
+        nonlocal last, first
+        first = step if first < 0 else first
+        stop.in_training = step < steps
+        if step == steps or time.monotonic() - last > REPORT_EVERY:
+            last = time.monotonic()
+            _tell(connection, ("progress", step, steps, first, memory(device)))
+
+    try:
+        outcome = execute(job, load_registry(), store, device, report, stop.wanted, save_every, unstored=OUT_OF_MEMORY)
+    except InterruptedRunError:
+        _log("stopped")
+        os._exit(STOPPED)
+    except OUT_OF_MEMORY as error:
+        _log(f"out of memory: {error}")
+        _tell(connection, ("out-of-memory", str(error)))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        _tell(connection, ("full", (error.errno, error.strerror, error.filename)))
+    else:
+        _log(outcome or "done")
+        _tell(connection, ("done", outcome, memory(device)))
+
+
+class _Stop:
+    """The handler of SIGTERM. A run that trains saves its state first; one that loads or evaluates, which is done again, ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = self.in_training = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.asked = True
+        if not self.in_training:
+            os._exit(STOPPED)
+
+    def wanted(self) -> bool:
+        return self.asked
+
+
+def use(device: str) -> str:
+    """Make the GPU that the engine chose the only one that this process sees, before CUDA is touched; return the device's name here.
+
+    Devices are numbered as the engine sees them, which CUDA_VISIBLE_DEVICES may have chosen already.
+    """
+    kind, _, number = device.partition(":")
+    if kind != "cuda":
+        return device
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(number)] if visible else number
+    return "cuda:0"
+
+
+def memory(device: str) -> tuple[int, int] | None:
+    """The most bytes of its GPU that this process has had, and the bytes that the GPU has; None on a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    return torch.cuda.max_memory_reserved(device) + CONTEXT, torch.cuda.mem_get_info(device)[1]
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when the fork server ends, which ends with the engine (Linux)."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _write_to(path: Path) -> None:
+    """Append standard output and error of this process to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _log(text: str) -> None:
+    with suppress(OSError):  # a log that cannot be written is no reason to end
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {os.uname().nodename}: {text}", flush=True)
+
+
+def _tell(connection: Connection, message: tuple[Any, ...]) -> None:
+    """Send a message to the engine; where it has gone, nobody waits for this run, and it ends."""
+    try:
+        connection.send(message)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,154 @@
+"""What tests of interruption share: a suite whose processes can be told from all others, and processes that die at chosen places."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import uuid
+from pathlib import Path
+
+import pandas as pd
+
+TWELVE = """\
+name: twelve
+seeds: [1, 2, 3]
+evaluations: [elbo]
+defaults: {encoder: linear, decoder: linear, latent_dim: 4, training: {steps: 400, batch_size: 50}}
+sweeps:
+  - {family: [poisson, gaussian], estimator: [mc, exact], dataset: digits}
+"""
+
+
+def numbers(results):
+    """All that was measured and recorded, in one order."""
+    tables = [pd.read_parquet(results / table) for table in ("metrics", "history")]
+    return [t.sort_values(list(t.columns)).reset_index(drop=True) for t in tables]
+
+
+def same(one, other):
+    return all(a.equals(b) for a, b in zip(numbers(one), numbers(other), strict=True))
+
+
+def in_a_fork(work):
+    """Call `work` in a forked process; its wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+class Killer:
+    """Kills this process at the n-th place where a file is written, renamed or removed: before, in between, or after."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def point(self):
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+
+    def install(self):
+        opened = Path.open
+
+        def killing(method):
+            def wrapped(*args, **kwargs):
+                self.point()
+                result = method(*args, **kwargs)
+                self.point()
+                return result
+
+            return wrapped
+
+        Path.replace, Path.unlink, Path.touch = killing(Path.replace), killing(Path.unlink), killing(Path.touch)
+        os.link, os.utime = killing(os.link), killing(os.utime)
+
+        def opening(path, mode="r", *args, **kwargs):
+            if "w" in mode:
+                self.point()  # before the file is there, and with the next place after it was made, and after it was filled
+            return opened(path, mode, *args, **kwargs)
+
+        Path.open = opening
+
+
+class Disk:
+    """A file system of its own, that can become full or read-only."""
+
+    def __init__(self, folder, kilobytes):
+        self.folder = folder
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], check=True, capture_output=True)
+
+    def fill(self, leave=0):
+        """Take all room but so many bytes."""
+        self.make_room()
+        stats = os.statvfs(self.folder)
+        (self.folder / "filler").write_bytes(bytes(max(0, stats.f_bavail * stats.f_frsize - leave)))
+
+    def make_room(self):
+        (self.folder / "filler").unlink(missing_ok=True)
+
+    def remount(self, how):
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], check=True, capture_output=True)
+
+    def unmount(self):
+        subprocess.run(["umount", "-l", str(self.folder)], check=True, capture_output=True)
+
+
+class Suite:
+    """A suite from a real command line, whose processes can be told from all others."""
+
+    def __init__(self, folder, text=TWELVE):
+        self.folder, self.mark = folder, uuid.uuid4().hex
+        folder.mkdir()
+        (folder / "suite.yaml").write_text(text)
+
+    def start(self, *words):
+        """`latentbench run`, two runs at a time."""
+        return self.call("run", "suite.yaml", "--cpus", "2", *words)
+
+    def call(self, *words):
+        command = [sys.executable, "-m", "latentbench", *words]
+        environment = {**os.environ, "LATENTBENCH_TEST_MARK": self.mark}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish(self, *words):
+        process = self.start(*words)
+        out, _ = process.communicate(timeout=300)
+        return process.returncode, out
+
+    def processes(self):
+        """Live processes of this suite: (pid, what it is)."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    environment, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
+                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                except OSError:
+                    continue
+                if self.mark.encode() in environment and state != "Z":
+                    what = "server" if b"forkserver" in command else "tracker" if b"resource_tracker" in command else "parent"
+                    found.append((int(entry.name), what))
+        servers = {pid for pid, what in found if what == "server"}
+        return [(pid, "worker" if what == "server" and parent_of(pid) in servers else what) for pid, what in found]
+
+    def wait_until_gone(self, seconds=15):
+        deadline = time.monotonic() + seconds
+        while (left := [p for p in self.processes() if p[1] != "tracker"]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
+
+def parent_of(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,221 @@
+"""The local engine under fire: every run ends with the results of an undisturbed suite, whatever is killed and when."""
+
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+
+import pandas as pd
+import pytest
+from latentbench_local.processes import use
+
+from tests.kit import TWELVE, Suite, same
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    suite = Suite(tmp_path_factory.mktemp("calm") / "suite")
+    code, out = suite.finish()
+    assert code == 0, out
+    assert not suite.wait_until_gone()
+    return suite.folder / "results"
+
+
+ROUNDS = int(os.environ.get("LATENTBENCH_KILL_ROUNDS", "5"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_random_kills_lose_nothing(seed, calm, tmp_path):
+    """A worker, the fork server or the whole parent, at random times, then the same command until it is done."""
+    draw, suite = random.Random(seed), Suite(tmp_path / "suite")
+    kills = []
+    for _ in range(6):
+        process = suite.start()
+        victim = draw.choice(["worker", "worker", "server", "parent"])
+        deadline, targets = time.monotonic() + 60, []
+        while not targets and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05 + draw.random())
+            targets = [pid for pid, what in suite.processes() if what == victim]
+        if targets:
+            kills.append(victim)
+            try:
+                os.kill(draw.choice(targets), signal.SIGKILL)
+            except ProcessLookupError:
+                kills.pop()
+        if victim == "parent":
+            process.communicate(timeout=60)
+            assert not suite.wait_until_gone(), "orphans"
+        else:
+            process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+    code, out = suite.finish()
+    assert code == 0, out
+    assert same(suite.folder / "results", calm), kills
+    assert not list((suite.folder / "results" / "leases").glob("*.json"))
+    assert set(pd.read_parquet(suite.folder / "results" / "runs")["status"]) == {"done"}
+    assert not suite.wait_until_gone()
+
+
+@pytest.mark.slow
+def test_two_invocations_share_the_work_and_none_runs_a_run_twice(calm, tmp_path):
+    suite = Suite(tmp_path / "suite")
+    one, other = suite.start(), suite.start()
+    outs = [process.communicate(timeout=300)[0] for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0), outs
+    assert same(suite.folder / "results", calm)
+    done = [len(re.findall(r"^\[\d+/12\] [^:]*: done(?:, about.*)?$", out, re.MULTILINE)) for out in outs]
+    by_others = [out.count("done by another invocation") for out in outs]
+    assert sum(done) == 12  # each run by one of them
+    assert [d + o for d, o in zip(done, by_others, strict=True)] == [12, 12]
+    logs = list((suite.folder / "results" / "logs").glob("*.log"))
+    assert len(logs) == 12
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_a_suite_with_one_message_and_it_goes_on_when_there_is_room(calm, disk):
+    small = disk(4096)
+    suite = Suite(small.folder / "suite")
+    process = suite.start()
+    while len(list((suite.folder / "results" / "runs").glob("*.parquet"))) < 3 and process.poll() is None:
+        time.sleep(0.05)
+    small.fill()
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 2, out
+    assert re.search(r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command goes on when there is room", out)
+    assert "Traceback" not in out
+    assert not suite.wait_until_gone()
+    assert not list(suite.folder.rglob("*.tmp"))
+    small.make_room()
+    code, out = suite.finish()
+    assert code == 0, out
+    assert same(suite.folder / "results", calm)
+
+
+@pytest.mark.slow
+def test_sigterm_to_every_process_at_once_saves_the_runs(tmp_path):
+    """As Slurm and systemd end a job: the fork server must not die before the runs have saved their states."""
+    suite = Suite(tmp_path / "suite", TWELVE.replace("[1, 2, 3]", "[1]").replace("steps: 400", "steps: 100000"))
+    process = suite.start()
+    while len(list((suite.folder / "results" / "leases").glob("*.progress"))) < 2 and process.poll() is None:
+        time.sleep(0.1)
+    for pid, _ in suite.processes():
+        os.kill(pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "interrupted: 0 of 4 runs ended" in out
+    assert len(list((suite.folder / "results" / "states").glob("*.safetensors"))) == 2
+    assert not suite.wait_until_gone()
+
+
+@pytest.fixture
+def fake_gpus(monkeypatch, tmp_path):
+    """Two GPUs for the processes of a suite; `memory` says what their runs claim and need."""
+
+    def make(**memory):
+        settings = {"count": 2, "folder": str(tmp_path / "gpus"), **memory}
+        monkeypatch.setenv("LATENTBENCH_TEST_FAKE_GPUS", json.dumps(settings))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        return lambda: [int(n) for n in (tmp_path / "gpus" / "most").read_text().split()]
+
+    return make
+
+
+def gpu_suite(folder, *words):
+    suite = Suite(folder, TWELVE.replace("steps: 400", "steps: 100"))
+    process = suite.call("run", "suite.yaml", "--gpus", "0,1", *words)
+    out, _ = process.communicate(timeout=200)
+    return process.returncode, out, pd.read_parquet(folder / "results" / "runs")
+
+
+@pytest.mark.slow
+def test_runs_go_to_every_gpu_and_see_only_theirs(fake_gpus, tmp_path):
+    at_once = fake_gpus(capacity=1000, needs=100)
+    code, out, runs = gpu_suite(tmp_path / "suite", "--per-gpu", "2")
+    assert code == 0, out
+    assert "12 to run, 2 at a time on each of 2 GPUs" in out
+    assert {json.loads(text)["visible_devices"] for text in runs["hardware"]} == {"0", "1"}
+    assert max(at_once()) == 2
+    assert set(runs["device"]) == {"cuda"}
+
+
+@pytest.mark.slow
+def test_auto_packs_what_fits(fake_gpus, tmp_path):
+    """Of 1000 bytes .9 are filled: three runs of 250 fit."""
+    at_once = fake_gpus(capacity=1000, claims=250, needs=250)
+    code, out, _ = gpu_suite(tmp_path / "suite", "--per-gpu", "auto")
+    assert code == 0, out
+    assert "as many as fit at a time on each of 2 GPUs" in out
+    assert max(at_once()) == 3
+    assert at_once()[0] == 1
+
+
+@pytest.mark.slow
+def test_auto_backs_off_when_memory_runs_out(fake_gpus, tmp_path):
+    """Runs claim 200 and need 400 of 1000: three would not fit, and no run fails."""
+    at_once = fake_gpus(capacity=1000, claims=200, needs=400)
+    code, out, runs = gpu_suite(tmp_path / "suite", "--per-gpu", "auto")
+    assert code == 0, out
+    assert max(at_once()) >= 3
+    assert at_once()[-1] <= 2
+    assert set(runs["status"]) == {"done"}
+
+
+@pytest.mark.slow
+def test_a_run_that_finds_no_memory_alone_fails(fake_gpus, tmp_path):
+    fake_gpus(capacity=1000, claims=200, needs=2000)
+    code, _, runs = gpu_suite(tmp_path / "suite", "--per-gpu", "auto", "--only", "seed=1")
+    assert code == 1
+    assert set(runs["failure_kind"]) == {"out-of-memory"}
+
+
+def test_a_gpu_that_is_not_there_is_named(cli, suite_file):
+    answer = cli("run", suite_file(TWELVE), "--gpus", "0-1000")
+    assert answer.code == 2
+    assert "gpus 0-1000: not on this machine, which has" in answer.err
+
+
+def test_a_time_limit_ends_a_run_and_keeps_its_state(cli, suite_file, tmp_path):
+    text = TWELVE.replace("[1, 2, 3]", "[1]").replace("[poisson, gaussian], estimator: [mc, exact]", "gaussian, estimator: mc")
+    words = ("--results", tmp_path / "r", "--cpus", "1")
+    answer = cli("run", suite_file(text.replace("steps: 400", "steps: 1000000")), *words, "--time-limit", "3s")
+    assert answer.code == 1
+    assert "timeout: over 3 s; its state is stored, and --retry timeout goes on from it" in answer.out
+    row = pd.read_parquet(tmp_path / "r" / "runs").iloc[0]
+    assert (row["status"], row["failure_kind"]) == ("failed", "timeout")
+    assert list((tmp_path / "r" / "states").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("text", ["0", "-3s", "3 days", "x"])
+def test_a_wrong_duration_is_refused(cli, suite_file, text):
+    answer = cli("run", suite_file(TWELVE), "--time-limit", text)
+    assert answer.code == 2
+    assert "expected a duration above 0, like 90s, 30m or 12h" in answer.err
+
+
+def test_fail_fast_stops_at_the_first_failure(cli, suite_file, tmp_path):
+    text = TWELVE.replace("family: [poisson, gaussian], estimator: [mc, exact]", "family: [test_crashing, gaussian], estimator: mc")
+    answer = cli("run", suite_file(text), "--results", tmp_path / "r", "--cpus", "1", "--fail-fast")
+    assert answer.code == 1
+    assert len(pd.read_parquet(tmp_path / "r" / "runs")) < 6
+
+
+def test_retry_takes_kinds(cli, suite_file, tmp_path):
+    answer = cli("run", suite_file(TWELVE), "--results", tmp_path / "r", "--retry", "kiled")
+    assert answer.code == 2
+    assert "--retry kiled: unknown kind of failure 'kiled' (did you mean 'killed'?)" in answer.err
+
+
+def test_a_slot_shows_one_gpu_to_its_process(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-6,7")
+    assert use("cuda:2") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-6"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert use("cuda:3") == "cuda:0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert use("cpu") == "cpu"

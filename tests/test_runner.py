@@ -1,0 +1,134 @@
+"""Running a suite: nothing is lost or doubled when the invocation itself is killed, and what is asked for is done once."""
+
+import os
+import shutil
+import signal
+
+import pandas as pd
+import pytest
+
+from latentbench.execute import InterruptedRunError, execute
+from latentbench.files import is_full
+from latentbench.launch import Launch
+from latentbench.plan import Changes
+from latentbench.registry import load_registry
+from latentbench.runner import Selection, planned, run_suite
+from latentbench.store import Store
+from latentbench.work import Work
+from tests.kit import Killer, in_a_fork, same
+
+TWO = """\
+name: two
+seeds: [1]
+evaluations: [elbo]
+leaderboard: {metric: nelbo, rows: [family]}
+defaults: {encoder: linear, decoder: linear, latent_dim: 4, training: {steps: 3, batch_size: 50}}
+sweeps:
+  - {family: [poisson, gaussian], estimator: mc, dataset: digits}
+"""
+INLINE = Launch("test_inline")
+
+
+@pytest.fixture
+def suite(suite_file):
+    return suite_file(TWO)
+
+
+@pytest.mark.slow
+def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(suite, tmp_path):
+    """Planning, queue, leases and runs, all in one process: killed at one place after the other, and called again."""
+    calm = tmp_path / "calm"
+    assert run_suite(suite, calm, INLINE) == 0
+    places = 0
+    while True:
+        results = tmp_path / f"killed{places}"
+
+        def disturbed(results=results, places=places):
+            Killer(places).install()
+            run_suite(suite, results, INLINE)
+
+        status = in_a_fork(disturbed)
+        if not os.WIFSIGNALED(status):
+            assert status == 0
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        places += 1
+        assert in_a_fork(lambda results=results: run_suite(suite, results, INLINE)) == 0
+        assert same(results, calm), places
+        assert set(pd.read_parquet(results / "runs")["status"]) == {"done"}
+        for folder in ("states", "queue", "leases"):
+            assert not list((results / folder).glob("[!.]*")), (folder, places)
+        shutil.rmtree(results)
+    print(f"{places} places")
+    assert places > 100
+
+
+def test_a_folder_that_becomes_read_only_ends_a_suite_and_the_same_call_goes_on(suite, tmp_path, disk, monkeypatch):
+    assert run_suite(suite, tmp_path / "calm", INLINE) == 0
+    small = disk(1024)
+    results, end = small.folder / "r", Work.end
+
+    def end_then_fail(work, job, failure):
+        end(work, job, failure)
+        small.remount("ro")
+
+    monkeypatch.setattr(Work, "end", end_then_fail)
+    with pytest.raises(OSError, match="Read-only") as error:
+        run_suite(suite, results, INLINE)
+    assert is_full(error.value)
+    monkeypatch.undo()
+    small.remount("rw")
+    assert len(Store(results).run_states()) == 1
+    assert run_suite(suite, results, INLINE) == 0
+    assert same(results, tmp_path / "calm")
+
+
+def test_force_does_not_go_on_from_a_state(suite, tmp_path, registry):
+    """The state's step shows: it says that the run was at its end, so that going on would train nothing and record nothing."""
+    plan, _ = planned(suite, tmp_path / "r", INLINE, Changes())
+    results = tmp_path / "r"
+    for selection, steps in ((Selection(), 0), (Selection(force=True), 3)):
+        for item in plan.runs:
+            shutil.rmtree(results, ignore_errors=True)
+            with pytest.raises(InterruptedRunError):
+                execute(selection.job(item), registry, Store(results), "cpu", stopping=lambda: True)
+            state = Store(results).read_state(item.run.id)
+            state["step"].fill_(3)
+            Store(results).write_state(item.run.id, state)
+            assert run_suite(suite, results, INLINE, Changes(only={"family": [item.run.family]}), selection) == 0
+            history = pd.read_parquet(results / "history")
+            assert (history["step"].max() if len(history) else 0) == steps, item.run.family
+
+
+def test_two_that_force_at_once_run_every_run_once(suite, tmp_path):
+    """What a job was made for is over as soon as another process has done it."""
+    assert run_suite(suite, tmp_path / "r", INLINE) == 0
+    began = set(pd.read_parquet(tmp_path / "r" / "runs")["started"])
+    plan, _ = planned(suite, tmp_path / "r", INLINE, Changes())
+    jobs = [Selection(force=True).job(item) for item in plan.runs]
+    done = []
+    for _ in range(2):
+        work = Work(tmp_path / "r", jobs, Noted(done))
+        while (job := work.take()) is not None:
+            work.end(job, execute(job, load_registry(), work.store, "cpu"))
+    assert [what for what, _ in done] == ["ended", "ended", "left", "left"]
+    assert not began & set(pd.read_parquet(tmp_path / "r" / "runs")["started"])
+
+
+class Noted:
+    """A watcher that writes down."""
+
+    def __init__(self, notes):
+        self.notes = notes
+
+    def started(self, job, where):
+        pass
+
+    def progressed(self, job, step, steps):
+        pass
+
+    def ended(self, job, failure):
+        self.notes.append(("ended", job.run.id))
+
+    def left(self, job):
+        self.notes.append(("left", job.run.id))
