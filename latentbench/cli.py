@@ -193,13 +193,16 @@ def worker(
     from latentbench.launch import choose_engine
     from latentbench.progress import Progress
     from latentbench.registry import load_registry
-    from latentbench.worker import work_off
+    from latentbench.worker import free_jobs, work_off
 
     chosen = choose_engine(_launch(engine, profile, gpus, per_gpu, cpus), None, load_registry())
     chosen.check()
     with Progress() as progress:
         failed = work_off(results, chosen, progress.watch, _limits(time_limit, fail_fast))
     progress.summary(results)
+    others = [job for job in free_jobs(results) if job.run.device != chosen.device]
+    if others:
+        progress.say(f"{len(others)} queued runs are for another device than {chosen.device}")
     raise typer.Exit(1 if failed else 0)
 
 

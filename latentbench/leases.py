@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Leases:
                     self._progress_path(name).unlink(missing_ok=True)
 
     def all(self) -> dict[str, dict[str, Any]]:
-        """Every lease that is not stale, by run id: `about`, host, process, and the `progress` that its owner last told.
+        """Every lease that is not stale, by run id: `about`, host, process, `since` (by the owner's clock), and the `progress` that it last told.
 
         Writes nothing, so ages are told by this machine's clock.
         """
@@ -128,7 +129,9 @@ class Leases:
     def _link(self, run_id: str, generation: int, about: str) -> bool:
         """Make the lease, unless there is one of that generation."""
         draft = self.folder / f".{run_id}.{uuid.uuid4().hex}.tmp"
-        draft.write_text(json.dumps({"owner": self.owner, **this_process(), "about": about}))
+        draft.write_text(
+            json.dumps({"owner": self.owner, **this_process(), "about": about, "since": datetime.now(UTC).isoformat(timespec="seconds")})
+        )
         try:
             os.link(draft, self._path(run_id, generation))
         except FileExistsError:

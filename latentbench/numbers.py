@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from latentbench.errors import UserError
 
 MOST_NUMBERS = 10_000
+
+
+def _runs_or_auto(value: object) -> int | str:
+    """`auto`, or a number of at least 1, also as a text."""
+    if value == "auto":
+        return "auto"
+    if isinstance(value, (int, str)) and not isinstance(value, bool) and str(value).isdecimal() and int(value) >= 1:
+        return int(value)
+    raise ValueError("expected a number of at least 1, or auto")
+
+
+PerGpu = Annotated[int | Literal["auto"], BeforeValidator(_runs_or_auto)]
+"""An option of engines: how many runs share a GPU."""
 
 
 def parse_numbers(text: str, flag: str) -> list[int]:

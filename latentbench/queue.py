@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +29,21 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Queued:
-    """A queue file: who wrote it, and what was asked for, longest first. `entries` are as in the file."""
+    """A queue file: who wrote it, and what was asked for, longest first. `entries` are as in the file, by run id."""
 
     path: Path
     suite: str
     owner: Mapping[str, Any]
-    entries: Sequence[Mapping[str, Any]]
+    entries: Mapping[str, Mapping[str, Any]]
 
-    def jobs(self) -> list[Job]:
-        """The runs.
+    def job(self, run_id: str) -> Job:
+        """One of its runs.
 
         Raises:
-            UserError: the file does not describe them.
+            UserError: the file does not describe it.
         """
         try:
-            return [_job(entry) for entry in self.entries]
+            return _job(self.entries[run_id])
         except (KeyError, TypeError, ValidationError) as error:
             raise _damaged(self.path, error) from error
 
@@ -80,7 +80,8 @@ def queues(results: Path) -> list[Queued]:
             content = json.loads(path.read_text())
             if content["version"] != VERSION:
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads {VERSION}")
-            found.append(Queued(path, str(content["suite"]), content["owner"], content["jobs"]))
+            entries = {str(entry["id"]): dict(entry) for entry in content["jobs"]}
+            found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries))
         except FileNotFoundError:
             continue
         except (KeyError, TypeError, ValueError) as error:
@@ -88,24 +89,23 @@ def queues(results: Path) -> list[Queued]:
     return found
 
 
-def waiting(results: Path, store: Store) -> dict[str, tuple[Queued, int]]:
-    """Queued runs by id: their file, and their place in it. Of two files that have one run, either serves."""
+def waiting(results: Path, store: Store) -> dict[str, Queued]:
+    """Queued runs by id, and a file that has them, in the order of the files."""
+    return {run_id: queue for queue in _thinned(results, store) for run_id in queue.entries}
+
+
+def _thinned(results: Path, store: Store) -> list[Queued]:
+    """The queue files, with those of their runs that are queued still."""
     found = queues(results)
     rows, evaluated = (store.run_states(), store.evaluated()) if found else ({}, {})
     now = {run_id: revision(row, evaluated.get(run_id, set())) for run_id, row in rows.items()}
-    return {
-        str(entry["id"]): (queue, place)
-        for queue in found
-        for place, entry in enumerate(queue.entries)
-        if entry.get("seen") == now.get(str(entry["id"]))
-    }
+    return [replace(queue, entries={i: entry for i, entry in queue.entries.items() if entry.get("seen") == now.get(i)}) for queue in found]
 
 
 def prune(results: Path, store: Store, suite: str | None = None) -> None:
     """Remove queue files none of whose runs is queued, and those of a `suite` whose process, on this machine, was killed."""
-    needed = {queue.path for queue, _ in waiting(results, store).values()}
-    for queue in queues(results):
-        if queue.path not in needed or (queue.suite == suite and is_gone(queue.owner)):
+    for queue in _thinned(results, store):
+        if not queue.entries or (queue.suite == suite and is_gone(queue.owner)):
             queue.path.unlink(missing_ok=True)
 
 

@@ -101,12 +101,13 @@ def print_status(results: Path, status: Status) -> None:
                 r.what,
                 r.host,
                 str(r.pid),
+                r.since,
                 "" if r.step is None else f"{r.step}/{r.steps}",
                 "" if r.seconds_left is None else duration(r.seconds_left),
             )
             for r in status.running
         ]
-        print_table(body, ("run", "what", "host", "process", "step", "left"))
+        print_table(body, ("run", "what", "host", "process", "since", "step", "left"))
     for run_id, what in list(status.queued.items())[:MOST_QUEUED]:
         print(f"queued: {run_id} {what}")
     if len(status.queued) > MOST_QUEUED:

@@ -15,12 +15,13 @@ from latentbench.store import Store
 
 @dataclass(frozen=True)
 class Running:
-    """A run that some process works on: what it is, where, how far it is, and the seconds that it has left if it goes on like this."""
+    """A run that some process works on: what it is, where, since when, how far it is, and the seconds that it has left if it goes on like this."""
 
     run_id: str
     what: str
     host: str
     pid: int
+    since: str
     step: int | None
     steps: int | None
     seconds_left: float | None
@@ -50,8 +51,7 @@ def status(results: Path) -> Status:
     outcomes = Counter(f"failed: {kind}" if isinstance(kind, str) else "done" for kind in kinds)  # none comes back from pandas as NaN
     leases = Leases(results / "leases").all()
     running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
-    places = waiting(results, store)
-    queued = {run_id: str(queue.entries[place].get("about")) for run_id, (queue, place) in places.items() if run_id not in leases}
+    queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, store).items() if run_id not in leases}
     saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
     return Status(dict(outcomes), running, queued, sorted(saved - leases.keys() - queued.keys()))
 
@@ -60,4 +60,5 @@ def _running(run_id: str, lease: Mapping[str, object]) -> Running:
     progress = lease.get("progress")
     step, steps, rate = progress if isinstance(progress, list) else (None, None, None)
     left = (steps - step) / rate if step is not None and steps is not None and rate else None
-    return Running(run_id, str(lease.get("about", "")), str(lease.get("host")), int(str(lease.get("pid", 0))), step, steps, left)
+    what, host, since = (str(lease.get(key, "")) for key in ("about", "host", "since"))
+    return Running(run_id, what, host, int(str(lease.get("pid", 0))), since, step, steps, left)

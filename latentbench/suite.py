@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from latentbench.errors import UserError, nearest
 from latentbench.part import Options
@@ -44,6 +44,10 @@ class EngineSection(Options):
     name: str = Field(description="Name of the engine.")
 
 
+Engine = Annotated[EngineSection, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
+"""The name alone will do."""
+
+
 class SuiteFile(Options):
     """What a suite file may hold."""
 
@@ -57,7 +61,7 @@ class SuiteFile(Options):
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
-    engine: str | EngineSection | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
+    engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
     expect: Expected | list[Expected] = Field(default_factory=list, description="Published tables that its runs are to be compared with.")
 
 
@@ -145,7 +149,7 @@ class Suite:
 class ProfileFile(Options):
     """What a profile may hold: what belongs to a place and not to a suite."""
 
-    engine: str | EngineSection = Field(description="Where runs are executed.")
+    engine: Engine = Field(description="Where runs are executed.")
 
 
 def load_profile(path: Path) -> EngineSpec:
@@ -198,9 +202,7 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
     return Suite(suite.name, sweeps, suite.leaderboard, suite.description, tuple(dict.fromkeys(expected)), engine)
 
 
-def _engine(section: str | EngineSection, source: _Source) -> EngineSpec:
-    if isinstance(section, str):
-        return EngineSpec(section, {}, source.where(("engine",)))
+def _engine(section: EngineSection, source: _Source) -> EngineSpec:
     return EngineSpec(section.name, section.model_extra or {}, source.where(("engine",)))
 
 

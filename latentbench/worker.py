@@ -14,13 +14,10 @@ from latentbench.store import Store
 from latentbench.work import NO_LIMITS, Limits, Watcher, Work
 
 
-def free_jobs(results: Path, device: str) -> list[Job]:
-    """The queued runs for a type of device that nobody works on, in the order of their queue files."""
-    places = waiting(results, Store(results))
+def free_jobs(results: Path) -> list[Job]:
+    """The queued runs that nobody works on, in the order of their queue files."""
     others = Leases(results / "leases").busy()
-    jobs = {queue.path: queue.jobs() for queue, _ in places.values()}
-    found = [jobs[queue.path][place] for run_id, (queue, place) in places.items() if run_id not in others]
-    return [job for job in found if job.run.device == device]
+    return [queue.job(run_id) for run_id, queue in waiting(results, Store(results)).items() if run_id not in others]
 
 
 def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Watcher], limits: Limits = NO_LIMITS) -> int:
@@ -39,7 +36,7 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
         raise UserError(f"results folder {results} does not exist")
     store, failed, tried = Store(results), 0, set[str]()
     store.check_writable()
-    while jobs := [job for job in free_jobs(results, engine.device) if job.run.id not in tried]:
+    while jobs := [job for job in free_jobs(results) if job.run.device == engine.device and job.run.id not in tried]:
         work = Work(results, jobs, watch(jobs), limits, wait=False)
         engine.run(work)
         failed += work.failed

@@ -124,5 +124,5 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--slow"):
         return
     for item in items:
-        if "slow" in item.keywords:
+        if "slow" in item.keywords or "slurm" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: give --slow"))

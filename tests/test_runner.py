@@ -17,27 +17,27 @@ from latentbench.store import Store
 from latentbench.work import Work
 from tests.kit import Killer, in_a_fork, same
 
-TWO = """\
-name: two
+SUITE = """\
+name: small
 seeds: [1]
 evaluations: [elbo]
 leaderboard: {metric: nelbo, rows: [family]}
 defaults: {encoder: linear, decoder: linear, latent_dim: 4, training: {steps: 3, batch_size: 50}}
 sweeps:
-  - {family: [poisson, gaussian], estimator: mc, dataset: digits}
+  - {family: FAMILY, estimator: mc, dataset: digits}
 """
 INLINE = Launch("test_inline")
 
 
 @pytest.fixture
 def suite(suite_file):
-    return suite_file(TWO)
+    return suite_file(SUITE.replace("FAMILY", "[poisson, gaussian]"))
 
 
 @pytest.mark.slow
-def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(suite, tmp_path):
-    """Planning, queue, leases and runs, all in one process: killed at one place after the other, and called again."""
-    calm = tmp_path / "calm"
+def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(suite_file, tmp_path):
+    """Planning, queue, lease and run, all in one process: killed at one place after the other, and called again."""
+    suite, calm = suite_file(SUITE.replace("FAMILY", "poisson")), tmp_path / "calm"
     assert run_suite(suite, calm, INLINE) == 0
     places = 0
     while True:
@@ -60,7 +60,7 @@ def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(suite, tmp
             assert not list((results / folder).glob("[!.]*")), (folder, places)
         shutil.rmtree(results)
     print(f"{places} places")
-    assert places > 100
+    assert places > 50
 
 
 def test_a_folder_that_becomes_read_only_ends_a_suite_and_the_same_call_goes_on(suite, tmp_path, disk, monkeypatch):

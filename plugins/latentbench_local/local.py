@@ -27,7 +27,7 @@ from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.job import Job
 from latentbench.leases import TOUCH_EVERY
-from latentbench.numbers import parse_numbers
+from latentbench.numbers import PerGpu, parse_numbers
 from latentbench.part import Options
 from latentbench.registry import load_registry
 from latentbench.speeds import expected, memories
@@ -57,7 +57,7 @@ class LocalOptions(Options):
     """Where runs go on this machine."""
 
     gpus: str | None = Field(None, description="Numbers of GPUs, as in 0-7 or 0,2; none, the default: runs go to the CPU.")
-    per_gpu: int | Literal["auto"] = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
+    per_gpu: PerGpu = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
     cpus: int | None = Field(None, ge=1, description="Runs at a time on the CPU, one thread each; one a core by default.")
 
 
@@ -85,8 +85,6 @@ class LocalEngine(Engine):
 
     def __init__(self, options: LocalOptions) -> None:
         super().__init__(options)
-        if options.per_gpu != "auto" and options.per_gpu < 1:
-            raise UserError(f"per_gpu {options.per_gpu}: expected a number of at least 1, or auto")
         self.gpus = None if options.gpus in (None, "none") else parse_numbers(str(options.gpus), "gpus")
         if self.gpus is not None and options.cpus is not None:
             raise UserError("gpus and cpus: choose one of them; `gpus: none` or --gpus none takes back the other's")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import signal
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,7 @@ class _Stop:
     def __call__(self, number: int, frame: Any) -> None:
         self.asked = True
         if not self.in_training:
+            _log("stopped")
             os._exit(STOPPED)
 
     def wanted(self) -> bool:
@@ -118,8 +121,9 @@ def _write_to(path: Path) -> None:
 
 
 def _log(text: str) -> None:
+    line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {platform.node()}: {text}\n"
     with suppress(OSError):  # a log that cannot be written is no reason to end
-        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {os.uname().nodename}: {text}", flush=True)
+        os.write(1, line.encode())  # at once, and also from a signal handler
 
 
 def _tell(connection: Connection, message: tuple[Any, ...]) -> None:

@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.launch import Launch, choose_engine
-from latentbench.numbers import parse_duration
+from latentbench.numbers import PerGpu, parse_duration
 from latentbench.part import Options
 from latentbench.progress import Progress
 from latentbench.registry import load_registry
@@ -42,7 +42,7 @@ class SlurmOptions(Options):
     time: str = Field("4h", description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
     signal_before: str = Field("120s", description="How long before its time limit a pilot saves its runs.")
     gpus: int = Field(0, ge=0, description="GPUs of a pilot; runs go to the CPU without.")
-    per_gpu: int | Literal["auto"] = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
+    per_gpu: PerGpu = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
     cpus: int | None = Field(None, ge=1, description="Cores of a pilot; without GPUs, as many runs at a time (1). By default one for each run.")
     memory: str | None = Field(None, description="Memory of a pilot, as in 32G.")
     partition: str | None = Field(None, description="Partition.")
@@ -136,7 +136,7 @@ class Pilot:
 
     results: Path
     gpus: int
-    per_gpu: int | Literal["auto"]
+    per_gpu: PerGpu
     cpus: int
     limits: Limits
 

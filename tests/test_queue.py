@@ -1,0 +1,89 @@
+"""The queue of a results folder: what was asked for comes back as it was, and stays queued until the store has something new of it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from latentbench.errors import UserError
+from latentbench.execute import execute
+from latentbench.job import EvaluationPlan, Job
+from latentbench.queue import cancel, enqueue, prune, queues, waiting
+from latentbench.store import Store
+
+
+@pytest.fixture
+def jobs(make_run):
+    evaluation = EvaluationPlan("active_units", {"threshold": 0.03}, "1")
+    return [Job(make_run(family=name, training__steps=2).run, (evaluation,)) for name in ("poisson", "gaussian")]
+
+
+def test_jobs_come_back_as_they_were(jobs, tmp_path):
+    path = enqueue(tmp_path, "a suite / of mine", jobs, goes_on=True)
+    assert path.parent == tmp_path / "queue"
+    (queue,) = queues(tmp_path)
+    back = [queue.job(job.run.id) for job in jobs]
+    assert (queue.suite, back) == ("a suite / of mine", jobs)
+    assert [job.run.id for job in back] == [job.run.id for job in jobs]
+    assert [job.evaluations[0].id for job in back] == [job.evaluations[0].id for job in jobs]
+
+
+def test_a_run_is_queued_until_the_store_has_something_new_of_it(jobs, registry, tmp_path):
+    enqueue(tmp_path, "s", jobs, goes_on=True)
+    store = Store(tmp_path)
+    assert set(waiting(tmp_path, store)) == {job.run.id for job in jobs}
+    assert execute(jobs[0], registry, store, "cpu") is None
+    assert set(waiting(tmp_path, store)) == {jobs[1].run.id}
+    prune(tmp_path, store)
+    assert len(queues(tmp_path)) == 1
+    assert execute(jobs[1], registry, store, "cpu") is None
+    prune(tmp_path, store)
+    assert queues(tmp_path) == []
+
+
+def test_two_files_with_one_run_queue_it_once(jobs, tmp_path):
+    enqueue(tmp_path, "s", jobs, goes_on=True)
+    enqueue(tmp_path, "t", jobs[:1], goes_on=True)
+    assert len(waiting(tmp_path, Store(tmp_path))) == 2
+
+
+def test_a_new_invocation_replaces_the_queue_of_a_killed_one_of_its_suite(jobs, tmp_path):
+    code = "import os; from latentbench.leases import this_process; import json; print(json.dumps(this_process()))"
+    gone = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    for suite, owner in (("s", gone), ("other", gone), ("s", {**gone, "host": "elsewhere"})):
+        path = enqueue(tmp_path, suite, jobs, goes_on=False)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "owner": owner}))
+    enqueue(tmp_path, "s", jobs, goes_on=False)
+    prune(tmp_path, Store(tmp_path), "s")
+    assert sorted((queue.suite, queue.owner == gone) for queue in queues(tmp_path)) == [("other", True), ("s", False), ("s", False)]
+
+
+def test_cancelling_empties_it(jobs, tmp_path):
+    enqueue(tmp_path, "s", jobs, goes_on=True)
+    assert cancel(tmp_path) == 2
+    assert queues(tmp_path) == []
+    assert cancel(tmp_path) == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 1, "suite": "s", "owner": {}, "jobs": 3}', "{"])
+def test_a_damaged_file_is_named(content, tmp_path):
+    (tmp_path / "queue").mkdir()
+    path = tmp_path / "queue" / "s.1.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=rf"queue file {path} is damaged .*remove it and run the suite again"):
+        waiting(tmp_path, Store(tmp_path))
+
+
+def test_a_file_of_a_newer_version_is_refused(jobs, tmp_path):
+    path = enqueue(tmp_path, "s", jobs, goes_on=True)
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2', 1))
+    with pytest.raises(UserError, match="has version 2, this latentbench reads 1"):
+        queues(tmp_path)
+
+
+def test_a_job_that_does_not_describe_a_run_is_named(jobs, tmp_path):
+    path = enqueue(tmp_path, "s", jobs, goes_on=True)
+    path.write_text(path.read_text().replace('"latent_dim": 6', '"latent_dim": "six"'))
+    with pytest.raises(UserError, match="is damaged"):
+        queues(tmp_path)[0].job(jobs[0].run.id)
