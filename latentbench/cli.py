@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="Which latent distribution, trained with which gradient estimator, learns which representation.",
 )
 
+T = TypeVar("T")
 DEFAULT_RESULTS = Path("results")
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file (YAML).")]
 Results = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are stored.")]
@@ -305,7 +307,14 @@ def _launch(engine: str | None, profile: str | None, gpus: str | None, per_gpu: 
 def _limits(time_limit: str | None, fail_fast: bool) -> Limits:
     from latentbench.work import Limits
 
-    return Limits(parse_duration(time_limit, "--time-limit") if time_limit else None, fail_fast)
+    return Limits(None if time_limit is None else _parsed(time_limit, "--time-limit", parse_duration), fail_fast)
+
+
+def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UserError(f"{flag} {text}: {error}") from error
 
 
 def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None) -> Changes:
@@ -325,4 +334,4 @@ def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit
         values[key] = parse_value(value)
         if isinstance(values[key], list):
             raise UserError(f"--set {pair}: expected one value; lists are swept in suite files")
-    return Changes(values, parse_only(only or []), scale, limit_data, parse_numbers(seeds, "--seeds") if seeds is not None else None)
+    return Changes(values, parse_only(only or []), scale, limit_data, None if seeds is None else _parsed(seeds, "--seeds", parse_numbers))

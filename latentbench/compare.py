@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from latentbench.errors import UserError, nearest, unknown
 from latentbench.store import SETTINGS, Store
@@ -236,7 +236,7 @@ def half_width(values: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
 
 @cache
 def _t(freedom: int) -> float:
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def _settings_of(values: pd.DataFrame) -> Iterator[str]:

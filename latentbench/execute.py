@@ -171,12 +171,11 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report,
             store.write_state(run.id, state.tensors())
         if stop:
             raise InterruptedRunError
-    seconds = time.monotonic() - start
+    seconds, device_seconds = time.monotonic() - start, before + clock.seconds()
     store.forget(run.id)
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    device_seconds = before + clock.seconds()
     return {
         "steps": steps,
         "train_seconds": seconds,

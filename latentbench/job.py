@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from latentbench.settings import Run, digest
@@ -17,7 +18,7 @@ class EvaluationPlan:
     options: Mapping[str, Any]
     version: str
 
-    @property
+    @cached_property
     def id(self) -> str:
         """`name-` and eight hexadecimal digits."""
         return f"{self.name}-{digest({'options': dict(self.options), 'version': self.version})[:8]}"

@@ -49,9 +49,11 @@ def choose_engine(launch: Launch, suite: EngineSpec | None, registry: Registry) 
         return engine(engine.options_model.model_validate({**ours.options, **launch.flags}))
     except ValidationError as error:
         problem = error.errors()[0]
-        flagged = problem["loc"] and problem["loc"][0] in launch.flags
-        where = f"--{str(problem['loc'][0]).replace('_', '-')}: " if flagged else f"{ours.where}: engine "
-        raise UserError(f"{where}{explain_problem(problem, known)}") from error
+        flag, message = str(problem["loc"][0]), explain_problem(problem, known)
+        if flag in launch.flags:
+            message = message.removeprefix(f"{flag}: ").rpartition(", got ")[0]
+            raise UserError(f"--{flag.replace('_', '-')} {launch.flags[flag]}: {message}") from error
+        raise UserError(f"{ours.where}: engine '{name}': {message}") from error
 
 
 def _profile_path(name: str) -> Path:

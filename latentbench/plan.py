@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentbench.errors import MissingPluginError, UserError
+from latentbench.evaluation import Evaluation
 from latentbench.job import EvaluationPlan
-from latentbench.part import Assembly
+from latentbench.part import Assembly, Options
 from latentbench.provenance import changed_sources
 from latentbench.registry import Registry
 from latentbench.resolve import InapplicableError, Resolved, resolve, unread_message
@@ -108,12 +109,14 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
         unplanned.update({u.id: u for u in left_out})
         for item in resolved:
             read_sets |= item.read & changes.sets.keys()
-            try:
-                evaluations = tuple(_evaluations(sweep.evaluations, item.assembly, registry))
-            except MissingPluginError as error:
-                lost = Unplanned(item.run.model_dump(mode="json"), str(error), missing_plugin=True)
-                unplanned[lost.id] = lost
-                continue
+        try:
+            asked = [_evaluation(spec, registry) for spec in sweep.evaluations]
+        except MissingPluginError as error:
+            lost = [Unplanned(item.run.model_dump(mode="json"), str(error), missing_plugin=True) for item in resolved]
+            unplanned.update({u.id: u for u in lost})
+            continue
+        for item in resolved:
+            evaluations = [e.plan for e in asked if e.part.inapplicable(item.assembly, e.options) is None]
             known = runs.get(item.run.id)
             merged = tuple({e.id: e for e in (*(known.evaluations if known else ()), *evaluations)}.values())
             runs[item.run.id] = Planned(item.run, item.assembly, merged)
@@ -210,17 +213,24 @@ def dotted(run: Run) -> dict[str, Any]:
     return {**{key: value for key, value in dumped.items() if key not in NESTED}, **nested}
 
 
-def _evaluations(specs: Iterable[EvaluationSpec], assembly: Assembly, registry: Registry) -> Iterable[EvaluationPlan]:
-    for spec in specs:
-        try:
-            part = registry.evaluation(spec.name)
-            options = part.options_model.model_validate(dict(spec.options))
-        except UserError as error:
-            raise type(error)(f"{spec.where}: {error}") from error
-        except ValidationError as error:
-            raise UserError(f"{spec.where}: {spec.name}.{explain_problem(error.errors()[0], part.options_model.model_fields)}") from error
-        if part.inapplicable(assembly, options) is None:
-            yield EvaluationPlan(spec.name, options.model_dump(mode="json"), part.version)
+@dataclass(frozen=True)
+class _Applicable:
+    """An evaluation with its options, which says where it applies."""
+
+    part: type[Evaluation]
+    options: Options
+    plan: EvaluationPlan
+
+
+def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
+    try:
+        part = registry.evaluation(spec.name)
+        options = part.options_model.model_validate(dict(spec.options))
+    except UserError as error:
+        raise type(error)(f"{spec.where}: {error}") from error
+    except ValidationError as error:
+        raise UserError(f"{spec.where}: {spec.name}.{explain_problem(error.errors()[0], part.options_model.model_fields)}") from error
+    return _Applicable(part, options, EvaluationPlan(spec.name, options.model_dump(mode="json"), part.version))
 
 
 def _checked(key: str, flag: str) -> None:

@@ -100,6 +100,7 @@ def _sources(dataset: type[DataSet]) -> dict[str, str]:
     return dict(dataset().sources())
 
 
+@cache
 def _ignored(key: str, patterns: frozenset[str]) -> bool:
     return any(fnmatchcase(key, pattern) for pattern in patterns)
 

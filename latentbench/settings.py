@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -108,7 +109,7 @@ class Run(BaseModel):
     plugins: Mapping[str, str]
     sources: Mapping[str, str]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Sixteen hexadecimal digits: a hash over all of the above."""
         return digest(self.model_dump(exclude_none=True, exclude={"protocol"}))

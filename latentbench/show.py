@@ -6,6 +6,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _further(items: Sequence[Planned]) -> list[str]:
     settings = [{key: str(value) for key, value in dotted(item.run).items() if key != "seed"} for item in items]
     for item, mine in zip(items, settings, strict=True):
         alike.setdefault(_shown(item), []).append(mine)
-    varying = {key: {name for one in group for name in one if any(one[name] != other.get(name) for other in group)} for key, group in alike.items()}
+    varying = {key: {name for name in {*chain(*group)} if len({one.get(name) for one in group}) > 1} for key, group in alike.items()}
     return [
         " ".join(f"{name.rpartition('.')[2]}={mine[name]}" for name in sorted(varying[_shown(item)] & mine.keys()))
         for item, mine in zip(items, settings, strict=True)

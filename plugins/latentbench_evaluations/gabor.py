@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 Array = NDArray[np.float64]
 PADDED = 64
@@ -65,6 +64,8 @@ def fit_gabor(image: Array, evaluations: int = 30) -> GaborFit:
         image: the image; it need not have mean 0, a Gabor function need not either.
         evaluations: most evaluations of the function in a fit.
     """
+    from scipy.optimize import least_squares  # half a second that only this takes
+
     height, width = image.shape
     energy = float((image**2).sum())
     if energy == 0:

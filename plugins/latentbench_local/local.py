@@ -27,7 +27,7 @@ from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.job import Job
 from latentbench.leases import TOUCH_EVERY
-from latentbench.numbers import PerGpu, parse_numbers
+from latentbench.numbers import CountOrAuto, Numbers, parse_numbers
 from latentbench.part import Options
 from latentbench.registry import load_registry
 from latentbench.speeds import expected, memories
@@ -35,8 +35,8 @@ from latentbench.work import Work
 from latentbench_local.packing import Packing
 from latentbench_local.processes import CONTEXT, STOPPED, execute_in_process
 
-SLOW_IMPORT = "torch._dynamo"
-"""What the first optimiser of a process imports, in two seconds."""
+SLOW_IMPORTS = ("torch._dynamo", "safetensors.torch", "pandas")
+"""What the first optimiser, state and fragment of a process import, in more than two seconds."""
 GRACE = 60.0
 """Seconds that a run has to save its state when it is asked to stop."""
 POLL_EVERY = 1.0
@@ -56,8 +56,8 @@ KILLED, OUT_OF_MEMORY = "killed", "out-of-memory"
 class LocalOptions(Options):
     """Where runs go on this machine."""
 
-    gpus: str | None = Field(None, description="Numbers of GPUs, as in 0-7 or 0,2; none, the default: runs go to the CPU.")
-    per_gpu: PerGpu = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
+    gpus: Numbers | None = Field(None, description="Numbers of GPUs, as in 0-7 or 0,2; none, the default: runs go to the CPU.")
+    per_gpu: CountOrAuto = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
     cpus: int | None = Field(None, ge=1, description="Runs at a time on the CPU, one thread each; one a core by default.")
 
 
@@ -85,7 +85,7 @@ class LocalEngine(Engine):
 
     def __init__(self, options: LocalOptions) -> None:
         super().__init__(options)
-        self.gpus = None if options.gpus in (None, "none") else parse_numbers(str(options.gpus), "gpus")
+        self.gpus = None if options.gpus in (None, "none") else parse_numbers(str(options.gpus))
         if self.gpus is not None and options.cpus is not None:
             raise UserError("gpus and cpus: choose one of them; `gpus: none` or --gpus none takes back the other's")
         self.running: list[_Worker] = []
@@ -109,7 +109,7 @@ class LocalEngine(Engine):
         count = torch.cuda.device_count()
         if any(gpu >= count for gpu in self.gpus or ()):
             has = f"GPUs 0 to {count - 1}" if count > 1 else "GPU 0 only" if count else "no CUDA GPU"
-            raise UserError(f"gpus {self.options.gpus}: not on this machine, which has {has}")
+            raise UserError(f"--gpus {self.options.gpus}: not on this machine, which has {has}")
 
     def run(self, work: Work) -> None:
         """Run all jobs, or wait until others have; a second Ctrl-C kills those that are saving their state."""
@@ -247,7 +247,7 @@ def _fork_server() -> ForkServerContext:
     """A fork server that has imported what runs need, and which ends with this process alone."""
     context = mp.get_context("forkserver")
     plugins = [module.__name__ for module in load_registry().modules.values()]
-    context.set_forkserver_preload([__name__, SLOW_IMPORT, *plugins])
+    context.set_forkserver_preload([__name__, *SLOW_IMPORTS, *plugins])
     if threading.current_thread() is not threading.main_thread():
         return context  # only the main thread can say what signals do
     before = {number: signal.signal(number, signal.SIG_IGN) for number in OTHERS_MAY_SEND}  # what is ignored stays so in a new process

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
-from scipy.stats import poisson
 from torch import Generator
 
 from latentbench.evaluation import Evaluation, Metric, Outcome, Trained
@@ -43,6 +42,8 @@ class RelaxedPoissonHistograms(Evaluation):
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
         """Without data."""
+        from scipy.stats import poisson  # half a second that only this takes
+
         rate, n_exp = self.options.rate, int(poisson.ppf(1 - TAIL, self.options.rate))
         edges = torch.arange(-BIN / 2, n_exp + BIN, BIN, dtype=torch.float64)
         rates = torch.full((self.options.n,), rate, dtype=torch.float64)

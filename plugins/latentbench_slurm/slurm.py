@@ -17,12 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NoReturn
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.launch import Launch, choose_engine
-from latentbench.numbers import PerGpu, parse_duration
+from latentbench.numbers import CountOrAuto, Duration, parse_duration
 from latentbench.part import Options
 from latentbench.progress import Progress
 from latentbench.registry import load_registry
@@ -39,10 +39,10 @@ class SlurmOptions(Options):
     """What every pilot asks of Slurm, and how many there are."""
 
     array: int = Field(1, ge=1, description="Pilots: elements of the job array.")
-    time: str = Field("4h", description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
-    signal_before: str = Field("120s", description="How long before its time limit a pilot saves its runs.")
+    time: Duration = Field("4h", description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
+    signal_before: Duration = Field("120s", description="How long before its time limit a pilot saves its runs.")
     gpus: int = Field(0, ge=0, description="GPUs of a pilot; runs go to the CPU without.")
-    per_gpu: PerGpu = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
+    per_gpu: CountOrAuto = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
     cpus: int | None = Field(None, ge=1, description="Cores of a pilot; without GPUs, as many runs at a time (1). By default one for each run.")
     memory: str | None = Field(None, description="Memory of a pilot, as in 32G.")
     partition: str | None = Field(None, description="Partition.")
@@ -52,15 +52,6 @@ class SlurmOptions(Options):
     setup: list[str] = Field(default_factory=list, description="Shell commands before a pilot, as `module load cuda`.")
     sbatch: dict[str, Any] = Field(default_factory=dict, description="Further options of sbatch, by their long names.")
     wait: bool = Field(True, description="Follow the runs until they end; otherwise end when the pilots are submitted.")
-
-    @field_validator("time", "signal_before")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        try:
-            parse_duration(value, "a duration")
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return value
 
 
 class SlurmEngine(Engine):
@@ -106,8 +97,8 @@ class SlurmEngine(Engine):
         runs_each = options.gpus * (options.per_gpu if options.per_gpu != "auto" else 4) or 1
         parameters: dict[str, Any] = {
             "job_name": "latentbench",
-            "time": math.ceil(parse_duration(options.time, "time") / 60),
-            "signal_delay_s": math.ceil(parse_duration(options.signal_before, "signal_before")),
+            "time": math.ceil(parse_duration(options.time) / 60),
+            "signal_delay_s": math.ceil(parse_duration(options.signal_before)),
             "cpus_per_task": options.cpus or runs_each,
             "gpus_per_node": options.gpus or None,
             "mem": options.memory,
@@ -136,7 +127,7 @@ class Pilot:
 
     results: Path
     gpus: int
-    per_gpu: PerGpu
+    per_gpu: CountOrAuto
     cpus: int
     limits: Limits
 

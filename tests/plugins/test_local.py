@@ -177,7 +177,7 @@ def test_a_run_that_finds_no_memory_alone_fails(fake_gpus, tmp_path):
 def test_a_gpu_that_is_not_there_is_named(cli, suite_file):
     answer = cli("run", suite_file(TWELVE), "--gpus", "0-1000")
     assert answer.code == 2
-    assert "gpus 0-1000: not on this machine, which has" in answer.err
+    assert "--gpus 0-1000: not on this machine, which has" in answer.err
 
 
 def test_a_time_limit_ends_a_run_and_keeps_its_state(cli, suite_file, tmp_path):
