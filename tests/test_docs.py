@@ -9,10 +9,16 @@ from typer.main import get_command
 
 from latentbench import hookspecs
 from latentbench.cli import app
+from latentbench.job import Job
+from latentbench.launch import Launch, choose_engine
+from latentbench.part import Options
 from latentbench.plan import make_plan
+from latentbench.progress import Progress
 from latentbench.registry import KINDS
 from latentbench.settings import Settings, Training
+from latentbench.store import Store
 from latentbench.suite import NESTED, load_suite
+from latentbench.work import Work
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +80,26 @@ def test_the_plugin_in_contributing_works(contributing, tmp_path, make_run, monk
     module = types.ModuleType("latentbench_gumbel")
     exec(code, module.__dict__)
     assert list(build_registry([("latentbench_gumbel", module)]).parts["families"]) == ["gumbel"]
+
+
+def test_the_engine_in_contributing_works(contributing, tmp_path, make_run, registry):
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", contributing, re.DOTALL) if "(Engine)" in block]
+    names = {}
+    exec(code, names)
+    engine = names["Inline"](Options())
+    jobs = [Job(make_run(seed=seed, training__steps=2).run, ()) for seed in (1, 2)]
+    work = Work(tmp_path / "r", jobs, Progress().watch(jobs))
+    engine.run(work)
+    assert not work.left
+    assert {row["status"] for row in Store(tmp_path / "r").run_states().values()} == {"done"}
+
+
+def test_the_profile_in_the_readme_is_one(readme, tmp_path, registry):
+    (text,) = [block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if block.startswith("engine:")]
+    (tmp_path / "p.yaml").write_text(text)
+    engine = choose_engine(Launch(profile=str(tmp_path / "p.yaml")), None, registry)
+    assert (engine.name, engine.device, engine.options.array, engine.options.per_gpu) == ("slurm", "cuda", 16, "auto")
+    others = re.search(r"# also: (.*)", text)[1]
+    assert {name.partition(":")[0] for name in re.findall(r"(\w+)(?=,|:|$)", re.sub(r"[\[{].*?[\]}]", "", others))} <= set(
+        type(engine).options_model.model_fields
+    )
