@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -117,7 +117,7 @@ class LocalEngine(Engine):
         share = self._cpus() if self.gpus is None else self.options.per_gpu
         places = Packing(devices, None if share == "auto" else share)
         known = memories(work.store) if places.measures else {}
-        context = _fork_server()
+        context = _context()
         with _stopped_by(STOPPING):
             try:
                 while work.left or self.running:
@@ -152,6 +152,7 @@ class LocalEngine(Engine):
             self._start(job, device, work, context)
 
     def _start(self, job: Job, device: str, work: Work, context: ForkServerContext) -> None:
+        _ensure_fork_server()
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=execute_in_process, args=(job, work.results, device, theirs, work.limits.save_every), daemon=True)
         process.start()
@@ -243,20 +244,23 @@ def _how_it_died(process: BaseProcess) -> str:
     return f"{KILLED}: process ended with {how}"
 
 
-def _fork_server() -> ForkServerContext:
-    """A fork server that has imported what runs need, and which ends with this process alone."""
+def _context() -> ForkServerContext:
+    """Of a fork server that imports what runs need."""
     context = mp.get_context("forkserver")
     plugins = [module.__name__ for module in load_registry().modules.values()]
     context.set_forkserver_preload([__name__, *SLOW_IMPORTS, *plugins])
-    if threading.current_thread() is not threading.main_thread():
-        return context  # only the main thread can say what signals do
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in OTHERS_MAY_SEND}  # what is ignored stays so in a new process
+    return context
+
+
+def _ensure_fork_server() -> None:
+    """Start the fork server where there is none, deaf to signals that every process of a job gets: what is blocked stays so in a new process."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OTHERS_MAY_SEND)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, OTHERS_MAY_SEND)  # starting the tracker has unblocked SIGTERM
         forkserver.ensure_running()
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return context
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ def execute_in_process(job: Job, results: Path, device: str, connection: Connect
     die_with_parent()
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server blocks it
     store = Store(results)
     _write_to(store.log_path(job.run.id))
     last, first = 0.0, -1

@@ -1,5 +1,6 @@
 """The Slurm engine on a real Slurm of two nodes with four fake GPUs each, whatever becomes of jobs and nodes."""
 
+import fcntl
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
@@ -52,14 +54,16 @@ def test_without_submitit_the_extra_is_named(monkeypatch):
 
 @pytest.fixture
 def cluster():
-    """Skips where there is none; its nodes are idle before and after."""
+    """Skips where there is none; one test at a time has it."""
     if shutil.which("sinfo") is None:
         pytest.skip("no Slurm: no sinfo")
     nodes = ask("sinfo", "-h", "-N", "-o", "%N %G")
     if len(re.findall(r"gpu:4", nodes)) < 2:
         pytest.skip("no Slurm of two nodes with four GPUs each: set SLURM_CONF")
-    yield
-    subprocess.run(["scancel", "-u", str(os.getuid())], timeout=20, check=False)
+    with (Path(tempfile.gettempdir()) / "latentbench_test_slurm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+        subprocess.run(["scancel", "--name", "latentbench"], timeout=20, check=False)
 
 
 def ask(*command):
@@ -132,6 +136,7 @@ def check(submitted, killed_at=float("inf")):
 
 
 @pytest.mark.slurm
+@pytest.mark.xdist_group("slurm")
 def test_two_pilots_do_sixty_four_runs(cluster, tmp_path):
     submitted = Submitted(tmp_path / "suite", SIXTYFOUR)
     out = submitted.finish()
@@ -144,6 +149,7 @@ def test_two_pilots_do_sixty_four_runs(cluster, tmp_path):
 
 
 @pytest.mark.slurm
+@pytest.mark.xdist_group("slurm")
 def test_a_job_that_is_requeued_in_the_middle_goes_on(cluster, tmp_path):
     submitted = Submitted(tmp_path / "suite", SIXTYFOUR)
     submitted.wait_for(lambda: submitted.done() >= 12)
@@ -172,6 +178,7 @@ def processes_of(node, jobs):
 
 
 @pytest.mark.slurm
+@pytest.mark.xdist_group("slurm")
 def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, tmp_path):
     submitted = Submitted(tmp_path / "suite", SIXTYFOUR)
     submitted.wait_for(lambda: submitted.done() >= 8 and len(submitted.jobs()) == 2)
@@ -195,6 +202,7 @@ def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, 
 
 
 @pytest.mark.slurm
+@pytest.mark.xdist_group("slurm")
 def test_a_pilot_saves_its_runs_before_the_time_limit_and_is_requeued(cluster, tmp_path):
     """Slurm's signal is sent by hand, so that nobody waits for a limit of minutes."""
     calm = Submitted(tmp_path / "calm", LONG.replace("STEPS", "3000"))
