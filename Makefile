@@ -9,7 +9,7 @@ demo: .venv/installed  ## train on real images, end with a leaderboard
 	$(BIN)/latentbench run suites/quick.yaml
 
 test: .venv/installed-test  ## the tests; PYTEST_ARGS=--slow runs slow ones too
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 lint: .venv/installed-lint  ## ruff and mypy, as CI runs them
 	$(BIN)/ruff format --check .

@@ -136,7 +136,6 @@ def check(submitted, killed_at=float("inf")):
 
 
 @pytest.mark.slurm
-@pytest.mark.xdist_group("slurm")
 def test_two_pilots_do_sixty_four_runs(cluster, tmp_path):
     submitted = Submitted(tmp_path / "suite", SIXTYFOUR)
     out = submitted.finish()
@@ -149,7 +148,6 @@ def test_two_pilots_do_sixty_four_runs(cluster, tmp_path):
 
 
 @pytest.mark.slurm
-@pytest.mark.xdist_group("slurm")
 def test_a_job_that_is_requeued_in_the_middle_goes_on(cluster, tmp_path):
     submitted = Submitted(tmp_path / "suite", SIXTYFOUR)
     submitted.wait_for(lambda: submitted.done() >= 12)
@@ -178,7 +176,6 @@ def processes_of(node, jobs):
 
 
 @pytest.mark.slurm
-@pytest.mark.xdist_group("slurm")
 def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, tmp_path):
     submitted = Submitted(tmp_path / "suite", SIXTYFOUR)
     submitted.wait_for(lambda: submitted.done() >= 8 and len(submitted.jobs()) == 2)
@@ -202,12 +199,11 @@ def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, 
 
 
 @pytest.mark.slurm
-@pytest.mark.xdist_group("slurm")
 def test_a_pilot_saves_its_runs_before_the_time_limit_and_is_requeued(cluster, tmp_path):
     """Slurm's signal is sent by hand, so that nobody waits for a limit of minutes."""
-    calm = Submitted(tmp_path / "calm", LONG.replace("STEPS", "3000"))
+    calm = Submitted(tmp_path / "calm", LONG.replace("STEPS", "2000"))
     calm.finish()
-    submitted = Submitted(tmp_path / "suite", LONG.replace("STEPS", "3000"))
+    submitted = Submitted(tmp_path / "suite", LONG.replace("STEPS", "2000"))
     submitted.wait_for(lambda: len([mine for mine in submitted.intervals().values() if mine]) == 2)
     time.sleep(1)
     (job, _), *_ = submitted.jobs()
