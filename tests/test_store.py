@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ import torch
 
 from latentbench.errors import UserError
 from latentbench.files import write_atomically
-from latentbench.store import SCHEMA_VERSION, TABLES, Store
+from latentbench.store import METADATA_KEY, SCHEMA_VERSION, TABLES, Store, revision
 
 
 def metric(value, run="r1"):
@@ -184,7 +185,7 @@ def test_a_compacted_store_has_the_same_rows_in_four_files(tmp_path):
     assert rows_of(store) == before
     assert len(list(tmp_path.glob("*/*.parquet"))) == 4
     assert store.run_states().keys() == {"a1", "b2", "c3"}
-    assert len(store.evaluated()) == 6
+    assert sum(map(len, store.evaluated().values())) == 6
     assert store.compact() == 0
     assert rows_of(store) == before
 
@@ -196,7 +197,7 @@ def test_runs_that_change_after_compaction_are_seen_once_as_they_are_now(tmp_pat
     store.update_run("a1", {"failure_kind": "evaluation"})
     store.write_rows("metrics", "a1-elbo-1", [{"run_id": "a1", "evaluation": "elbo", "evaluation_id": "elbo-1", "metric": "elbo", "value": 9.0}])
     row, evaluated = store.state_of("b2")
-    assert (row["status"], evaluated) == ("done", {("b2", "elbo-1"), ("b2", "knn-1")})
+    assert (row["status"], evaluated) == ("done", {"elbo-1", "knn-1"})
     assert store.run_states()["a1"]["failure_kind"] == "evaluation"
     metrics = store.read("metrics")
     assert sorted(metrics[metrics["run_id"] == "a1"]["value"]) == [1.0, 9.0]
@@ -249,3 +250,45 @@ def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, 
             break
     assert ended
     assert stop > 15
+
+
+def test_a_fragment_of_an_older_schema_has_missing_values_where_columns_are_new(store):
+    """Version 1 had neither host nor seconds of the device."""
+    new = ("host", "device_name", "driver", "threads", "device_seconds", "device_peak_memory_bytes")
+    names = [name for name in TABLES["runs"] if name not in new]
+    schema = pa.schema([(name, TABLES["runs"][name]) for name in names], metadata={METADATA_KEY: b"1"})
+    path = store.path / "runs" / "old.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([{"run_id": "old", "status": "done", "seed": 3}], schema=schema), path)
+    store.write_rows("runs", "new", [{"run_id": "new", "status": "done", "host": "here"}])
+    rows = store.read("runs").set_index("run_id")
+    assert list(store.read("runs").columns) == list(TABLES["runs"])
+    assert rows.loc["old", "seed"] == 3
+    assert rows.loc["old", [*new]].isna().all()
+    assert rows.loc["new", "host"] == "here"
+    assert store.read("runs", ["host", "run_id"]).set_index("run_id")["host"].fillna("").to_dict() == {"old": "", "new": "here"}
+    store.compact()
+    assert store.read("runs").set_index("run_id").loc["old", "seed"] == 3
+
+
+def test_what_the_store_has_of_a_run_is_one_revision_however_it_is_read(tmp_path):
+    """From the whole table by pandas, and from the run's row alone; with missing values, before compaction and after; and other after a change."""
+    store = Store(tmp_path)
+    fill(store)
+    store.update_run("a1", {"started": datetime(2026, 11, 23, 3, 0, 0, 120000, tzinfo=UTC), "failure_message": "a\nb"})
+
+    def revisions():
+        rows, evaluated = store.run_states(), store.evaluated()
+        whole = {run_id: revision(row, evaluated.get(run_id, set())) for run_id, row in rows.items()}
+        assert whole == {run_id: revision(*store.state_of(run_id)) for run_id in rows}
+        return whole
+
+    before = revisions()
+    assert len(set(before.values())) > 1
+    store.compact()
+    assert revisions() == before
+    store.update_run("a1", {"failure_kind": "evaluation"})
+    assert revisions() == {**before, "a1": revisions()["a1"]}
+    assert revisions()["a1"] != before["a1"]
+    store.write_rows("metrics", "a1-new-1", [{**metric(1.0, "a1"), "evaluation_id": "new-1"}])
+    assert revisions()["a1"] != before["a1"]
