@@ -202,7 +202,7 @@ def worker(
     with Progress() as progress:
         failed = work_off(results, chosen, progress.watch, _limits(time_limit, fail_fast))
     progress.summary(results)
-    others = [job for job in free_jobs(results) if job.run.device != chosen.device]
+    others = [job for job, _ in free_jobs(results) if job.run.device != chosen.device]
     if others:
         progress.say(f"{len(others)} queued runs are for another device than {chosen.device}")
     raise typer.Exit(1 if failed else 0)
@@ -240,7 +240,7 @@ def compact(results: Results = DEFAULT_RESULTS) -> None:
     from latentbench.leases import Leases
     from latentbench.store import Store
 
-    working = Leases(results / "leases").all()
+    working = Leases(results / "leases").busy() if (results / "leases").is_dir() else ()
     if working:
         raise UserError(f"results folder {results}: {len(working)} runs are being worked on; `latentbench status` shows them")
     store = Store(results)

@@ -74,6 +74,7 @@ def execute(
     torch.set_num_threads(1)  # results of a run are compared bit for bit, and that holds at one thread
     start, began = time.monotonic(), datetime.now(UTC)
     trained: dict[str, Any] = {}
+    earlier = 0.0
     try:
         assembly, options = assemble(job.run, registry)
         splits = _limited(assembly.dataset().load(cache_folder()), job.run.limit_data)
@@ -81,7 +82,7 @@ def execute(
         if job.trained:
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
-            trained = _train(job.run, model, splits, store, report, stopping, save_every)
+            trained, earlier = _train(job.run, model, splits, store, report, stopping, save_every)
         failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
     except Exception as error:  # whatever went wrong in a run is a result of that run
         if isinstance(error, (InterruptedRunError, *unstored)) or is_full(error):
@@ -101,7 +102,7 @@ def execute(
     }
     if not job.trained:
         row |= {**described(job.run), **provenance(device), **trained, "cost": assembly.family.cost, "started": began}
-        row |= {"wall_seconds": time.monotonic() - start, **_peak_memory(device)}
+        row |= {"wall_seconds": time.monotonic() - start + earlier, **_peak_memory(device)}
     store.update_run(job.run.id, row)
     store.forget_state(job.run.id)
     return _in_a_line(row) if failures else None
@@ -152,7 +153,10 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report, stopping: Callable[[], bool], save_every: float) -> dict[str, Any]:
+def _train(
+    run: Run, model: Model, splits: Splits, store: Store, report: Report, stopping: Callable[[], bool], save_every: float
+) -> tuple[dict[str, Any], float]:
+    """Train to the end and store the model; columns of the run's row, and the seconds spent before the state that it went on from."""
     training = run.train_settings
     data = splits.train.to(model.device, model.dtype)
     state = new_state(model, training, run.seed)
@@ -160,8 +164,8 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report,
     if saved is not None:
         state.load(saved)
     _, _, steps = plan_steps(training, len(data.images))
-    start = time.monotonic() - state.seconds
-    last, clock, before = time.monotonic(), _DeviceClock(model.device), state.device_seconds
+    earlier, before = state.seconds, state.device_seconds
+    start, last, clock = time.monotonic() - earlier, time.monotonic(), _DeviceClock(model.device)
     for now in train(state, data, run):
         report(now.step, steps)
         stop = stopping()
@@ -176,13 +180,8 @@ def _train(run: Run, model: Model, splits: Splits, store: Store, report: Report,
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return {
-        "steps": steps,
-        "train_seconds": seconds,
-        "device_seconds": device_seconds,
-        "steps_per_second": steps / seconds,
-        "parameters": parameters,
-    }
+    row = {"steps": steps, "train_seconds": seconds, "device_seconds": device_seconds, "steps_per_second": steps / seconds, "parameters": parameters}
+    return row, earlier
 
 
 class _DeviceClock:
@@ -219,6 +218,8 @@ def _kind(error: BaseException) -> str:
         return "non-finite"
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return "out-of-memory"
+    if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
+        return "out-of-memory"  # torch has no type for that
     return MISSING_PLUGIN if isinstance(error, MissingPluginError) else "error"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from latentbench.settings import Run, digest
+from latentbench.store import EVALUATION_FAILED, revision
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Job:
     evaluations: tuple[EvaluationPlan, ...]
     trained: bool = False
     seen: str | None = None
+
+    def rest(self, row: Mapping[str, Any] | None, evaluated: Collection[str]) -> Job | None:
+        """What is still to do of it, as the store has the run's `row` and the ids of its evaluations.
+
+        All, as long as the store has what it had; else what is missing, unless another process has seen the run fail.
+        """
+        if row is None:
+            return Job(self.run, self.evaluations)
+        if self.seen == revision(row, evaluated):
+            return self
+        if row["status"] == "failed" or row["failure_kind"] == EVALUATION_FAILED or all(e.id in evaluated for e in self.evaluations):
+            return None
+        return Job(self.run, self.evaluations, trained=True, seen=revision(row, evaluated))
 
     @property
     def about(self) -> str:

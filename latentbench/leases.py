@@ -7,6 +7,7 @@ are differences between times of the folder's own file system, so clocks of mach
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -87,12 +88,16 @@ class Leases:
     def all(self) -> dict[str, dict[str, Any]]:
         """Every lease that is not stale, by run id: `about`, host, process, `since` (by the owner's clock), and the `progress` that it last told.
 
-        Writes nothing, so ages are told by this machine's clock.
+        Where the folder cannot be written, ages are told by this machine's clock.
         """
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
+        try:
+            now = self._now() if self._names() else 0.0
+        except OSError:
+            now = time.time()
         for run_id in self._names():
             for path, seen in self._held(run_id).values():
-                if not _is_stale(path, seen, time.time()):
+                if not _is_stale(path, seen, now):
                     with suppress(FileNotFoundError, ValueError):
                         seen["progress"] = json.loads(self._progress_path(run_id).read_text())
                     found[run_id] = seen
@@ -128,16 +133,18 @@ class Leases:
 
     def _link(self, run_id: str, generation: int, about: str) -> bool:
         """Make the lease, unless there is one of that generation."""
-        draft = self.folder / f".{run_id}.{uuid.uuid4().hex}.tmp"
-        draft.write_text(
-            json.dumps({"owner": self.owner, **this_process(), "about": about, "since": datetime.now(UTC).isoformat(timespec="seconds")})
-        )
+        lease, draft = self._path(run_id, generation), self.folder / f".{run_id}.{uuid.uuid4().hex}.tmp"
+        content = json.dumps({"owner": self.owner, **this_process(), "about": about, "since": datetime.now(UTC).isoformat(timespec="seconds")})
         try:
-            os.link(draft, self._path(run_id, generation))
+            draft.write_text(content)
+            _link_or_make(draft, lease, content)
         except FileExistsError:
             return False
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(lease)) from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
         return True
 
     def _now(self) -> float:
@@ -150,24 +157,41 @@ class Leases:
 
 
 def this_process() -> dict[str, Any]:
-    """What tells this process from all others, on any machine."""
-    return {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
+    """What tells this process from all others, on any machine and in any container."""
+    return {"host": platform.node(), "place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _place() -> str:
+    """Where process numbers mean the same: this boot of the machine, and the namespace of processes."""
+    with suppress(OSError):
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.stat('/proc/self/ns/pid').st_ino}"
+    return ""
 
 
 def is_gone(process: Mapping[str, Any]) -> bool | None:
-    """Whether a process (as `this_process`) has ended; None where that cannot be told, as for one of another machine."""
+    """Whether a process (as `this_process`) has ended; None where that cannot be told, as for one of another machine or container."""
     pid = process.get("pid")
-    if process.get("host") != platform.node() or not isinstance(pid, int):
+    if (process.get("host"), process.get("place")) != (platform.node(), _place()) or not isinstance(pid, int):
         return None
     began = _started(pid)
     return began is None or began != str(process.get("started"))
 
 
+def _link_or_make(draft: Path, lease: Path, content: str) -> None:
+    """Let the lease appear whole, or, on a file system without hard links, at least only once."""
+    try:
+        os.link(draft, lease)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        with lease.open("x") as file:
+            file.write(content)
+
+
 def _is_stale(path: Path, seen: Mapping[str, Any], now: float) -> bool:
     """A lease of a process of this machine that is gone is stale at once, any other by its age."""
-    gone = is_gone(seen)
-    if gone is not None:
-        return gone
+    if is_gone(seen):
+        return True
     with suppress(FileNotFoundError):
         return now - path.stat().st_mtime > STALE_AFTER
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,11 @@ def merge(sources: Sequence[Path], into: Path, tolerance: float = TOLERANCE) -> 
         _write(run_id, done, target)
         written += 1
         shared += len(having) > 1
-    for folder in folders:
+    for number, folder in enumerate(folders):
         summaries = folder.store.read("summaries")
         if len(summaries):
             rows = summaries.astype(object).where(summaries.notna(), None).to_dict("records")
-            target.write_rows("summaries", folder.store.path.name, [{str(k): v for k, v in row.items()} for row in rows])
+            target.write_rows("summaries", f"{folder.store.path.name}-{number}", [{str(k): v for k, v in row.items()} for row in rows])
     return Merged(written, shared, conflicts)
 
 
@@ -96,7 +97,7 @@ def _differences(run_id: str, folders: Sequence[_Folder], tolerance: float) -> I
         theirs = other.metrics(run_id).set_index(KEY)["value"]
         for key in first.index.intersection(theirs.index):
             a, b = float(first.loc[key]), float(theirs.loc[key])
-            if abs(a - b) > tolerance * max(abs(a), abs(b)):
+            if not (a == b or (isnan(a) and isnan(b)) or abs(a - b) <= tolerance * max(abs(a), abs(b)) < inf):
                 names = dict(zip(KEY, key, strict=True))
                 yield f"{names['metric']} on {names['split']} is {a:g} in {folders[0].store.path} and {b:g} in {other.store.path}"
 

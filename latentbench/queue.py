@@ -1,7 +1,7 @@
 """The queue of a results folder: what its invocations have asked for, so that other processes and machines can do it and tell of it.
 
-`queue/` has one JSON file an invocation. A run in it is queued as long as the store has of it what it had when the file was written. The file goes
-when none of its runs is queued any more, when the invocation ends, or when `latentbench cancel` removes it.
+`queue/` has one JSON file an invocation. A run in it is queued as long as something of it is still to do. The file goes when none of its runs is
+queued any more, when the invocation ends, or when `latentbench cancel` removes it: then none of its runs is begun any more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from latentbench.files import write_atomically
 from latentbench.job import EvaluationPlan, Job
 from latentbench.leases import is_gone, this_process
 from latentbench.settings import Run
-from latentbench.store import Store, revision
+from latentbench.store import Store
 
 VERSION = 1
 
@@ -98,8 +98,11 @@ def _thinned(results: Path, store: Store) -> list[Queued]:
     """The queue files, with those of their runs that are queued still."""
     found = queues(results)
     rows, evaluated = (store.run_states(), store.evaluated()) if found else ({}, {})
-    now = {run_id: revision(row, evaluated.get(run_id, set())) for run_id, row in rows.items()}
-    return [replace(queue, entries={i: entry for i, entry in queue.entries.items() if entry.get("seen") == now.get(i)}) for queue in found]
+
+    def is_queued(queue: Queued, run_id: str) -> bool:
+        return run_id not in rows or queue.job(run_id).rest(rows[run_id], evaluated.get(run_id, set())) is not None
+
+    return [replace(queue, entries={i: entry for i, entry in queue.entries.items() if is_queued(queue, i)}) for queue in found]
 
 
 def prune(results: Path, store: Store, suite: str | None = None) -> None:

@@ -88,11 +88,13 @@ def run_suite(
         _execute(engine, work, plan.name)
     progress.summary(results, len(plan.blocked))
     _remarks(plan, jobs, progress)
-    undone = len(work.left)
+    undone = len(work.left) + len(work.cancelled)
     if undone and engine.goes_on and not work.followed:
         progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
         return 0
-    if undone and not work.stop():
+    if work.cancelled:
+        progress.say(f"{len(work.cancelled)} runs were taken back by `latentbench cancel`; the same command goes on with them")
+    elif undone and not work.stop():
         progress.say(f"{undone} runs are not done, and nobody works on them; the same command goes on")
     _print_leaderboard(plan, results)
     return work.failed + undone + len(plan.blocked)
@@ -104,10 +106,16 @@ def _execute(engine: Engine, work: Work, suite: str) -> None:
     if not work.left:
         return
     queue = enqueue(work.results, suite, work.left, engine.goes_on)
+    work.asked = lambda job: queue.exists()
+    stays = False
     try:
         engine.run(work)
+        stays = engine.goes_on and bool(work.left) and not work.stop()
+    except KeyboardInterrupt:
+        stays = engine.goes_on
+        raise
     finally:
-        if not engine.goes_on or not work.left or work.stop():
+        if not stays:
             queue.unlink(missing_ok=True)
 
 

@@ -114,6 +114,12 @@ class Run(BaseModel):
         """Sixteen hexadecimal digits: a hash over all of the above."""
         return digest(self.model_dump(exclude_none=True, exclude={"protocol"}))
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The same, with other values; the id is not copied."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("id", None)
+        return copied
+
     @property
     def train_settings(self) -> Training:
         """The training settings; those that the run does not read are at defaults that mean nothing to it."""

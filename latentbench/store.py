@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +60,16 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
 }  # fmt: skip
 
 
+READ_AGAIN = 100
+"""How often a table is listed again because a file of it has gone."""
 LEFT_OVER_AFTER = 3600.0
 """Age in seconds from which a temporary file is what a killed process has left."""
 CHECKSUM = "sha256"
 """The entry of a safetensors file's metadata that holds the hash over its tensors."""
 
 
+COMPACT_ROWS = 20_000
+"""Rows of a row group in compact files: of one run, the others need not be read."""
 COMPACT = "compact-"
 """What the names of compact files begin with; a run's id is hexadecimal and cannot."""
 
@@ -99,19 +104,21 @@ class Store:
 
         What killed processes have left half written is removed.
         """
-        probe = self.path / f".probe.{os.getpid()}"
+        probe = self.path / f".probe.{uuid.uuid4().hex}"
         try:
             write_atomically(probe, b"")
             now = probe.stat().st_mtime
             probe.unlink()
             for left_over in self.path.glob("*/.*.tmp"):
-                if now - left_over.stat().st_mtime > LEFT_OVER_AFTER:
-                    left_over.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # others write here
+                    if now - left_over.stat().st_mtime > LEFT_OVER_AFTER:
+                        left_over.unlink()
         except OSError as error:
             raise UserError(f"results folder {self.path} is not writable: {error.strerror or error}") from error
         for table in TABLES:
             for fragment in self._fragments(table)[:1]:
-                _check_version(fragment)
+                with suppress(FileNotFoundError):
+                    _check_version(fragment)
 
     def read(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A whole table; empty, with its columns, where nothing was stored.
@@ -119,7 +126,12 @@ class Store:
         Raises:
             UserError: a fragment is damaged, or was written by a newer latentbench.
         """
-        names = list(columns or TABLES[table])
+        for _ in range(READ_AGAIN):
+            with suppress(FileNotFoundError):  # removed since it was listed, as by `compact`: what replaces it is there
+                return self._read(table, list(columns or TABLES[table]))
+        raise UserError(f"{self.path / table} cannot be read: its files are being removed all the time")
+
+    def _read(self, table: str, names: list[str]) -> pd.DataFrame:
         fragments = self._fragments(table)
         own = [path for path in fragments if not _is_compact(path)]
         parts = [_read_fragment(path, names) for path in own]
@@ -157,7 +169,7 @@ class Store:
             if before[table]:
                 rows = pa.Table.from_pandas(self.read(table), schema=_schema(table), preserve_index=False)
                 buffer = io.BytesIO()
-                pq.write_table(rows, buffer, compression="zstd")
+                pq.write_table(rows, buffer, compression="zstd", row_group_size=COMPACT_ROWS)
                 write_atomically(self.path / table / f"{COMPACT}{number:06d}.parquet", buffer.getvalue())
         for table in sorted(tables, key=lambda name: name != "runs"):
             for path in before[table]:
@@ -166,15 +178,24 @@ class Store:
 
     def _expand(self, run_id: str) -> None:
         """Give a run that only a compact file has fragments of its own, so that it can be changed. Its row comes last."""
-        if (self.path / "runs" / f"{run_id}.parquet").exists() or not any(map(_is_compact, self._fragments("runs"))):
+        if (self.path / "runs" / f"{run_id}.parquet").exists() or not self._compact_rows("runs", run_id):
             return
         for table in ("units", "history", "metrics", "runs"):
-            frame = self.read(table)
-            mine = frame[frame["run_id"] == run_id]
-            for evaluation_id, part in mine.groupby("evaluation_id") if "evaluation_id" in mine else [("", mine)]:
-                name = "-".join(filter(None, (run_id, str(evaluation_id))))
-                if len(part) and not (self.path / table / f"{name}.parquet").exists():
-                    self.write_rows(table, name, pa.Table.from_pandas(part, schema=_schema(table), preserve_index=False).to_pylist())
+            parts: dict[str, list[dict[str, Any]]] = {}
+            for row in self._compact_rows(table, run_id):
+                parts.setdefault("-".join(filter(None, (run_id, row.get("evaluation_id")))), []).append(row)
+            for name, rows in parts.items():
+                if not (self.path / table / f"{name}.parquet").exists():
+                    self.write_rows(table, name, rows)
+
+    def _compact_rows(self, table: str, run_id: str) -> list[dict[str, Any]]:
+        """A run's rows in the newest compact file that has some."""
+        for path in sorted(filter(_is_compact, self._fragments(table)), reverse=True):
+            ids = _read_fragment(path, ["run_id"])["run_id"]
+            if pc.index(ids, run_id).as_py() >= 0:
+                rows: list[dict[str, Any]] = _read_fragment(path, list(TABLES[table]), filters=[("run_id", "==", run_id)]).to_pylist()
+                return rows
+        return []
 
     def exists(self) -> bool:
         """Whether there is any table."""
@@ -206,8 +227,10 @@ class Store:
         self.write_rows("runs", run_id, [{**rows, **changes, "run_id": run_id}])
 
     def _row(self, run_id: str) -> dict[str, Any]:
-        path = self.path / "runs" / f"{run_id}.parquet"
-        rows = _read_fragment(path, list(TABLES["runs"])).to_pylist() if path.exists() else []
+        try:
+            rows = _read_fragment(self.path / "runs" / f"{run_id}.parquet", list(TABLES["runs"])).to_pylist()
+        except FileNotFoundError:
+            return {}
         return dict(rows[0]) if rows else {}
 
     def forget(self, run_id: str) -> None:
@@ -282,9 +305,12 @@ class Store:
 
     def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
         """A run's row, and the ids of its evaluations, as they are now."""
-        self._expand(run_id)
-        row = self._row(run_id)
+        own = self.path / "runs" / f"{run_id}.parquet"
+        compact = [] if own.exists() else self._compact_rows("runs", run_id)
+        row = compact[0] if compact else self._row(run_id)
         evaluated = {path.stem.removeprefix(f"{run_id}-") for path in (self.path / "metrics").glob(f"{run_id}-*.parquet")}
+        if compact:
+            evaluated |= {str(metric["evaluation_id"]) for metric in self._compact_rows("metrics", run_id)}
         return row or None, evaluated
 
     def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -326,11 +352,18 @@ def _schema(table: str) -> pa.Schema:
     return pa.schema(list(TABLES[table].items()), metadata={METADATA_KEY: str(SCHEMA_VERSION).encode()})
 
 
-def _read_fragment(path: Path, columns: list[str]) -> pa.Table:
-    """Columns of a fragment; those that its schema version did not have yet are missing values."""
+def _read_fragment(path: Path, columns: list[str], filters: list[tuple[str, str, str]] | None = None) -> pa.Table:
+    """Columns of a fragment; those that its schema version did not have yet are missing values.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: it is damaged, or was written by a newer latentbench.
+    """
     there = _check_version(path)
     try:
-        table = pq.read_table(path, columns=[name for name in columns if name in there.names], partitioning=None)
+        table = pq.read_table(path, columns=[name for name in columns if name in there.names], filters=filters, partitioning=None)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     for place, name in enumerate(columns):
@@ -343,6 +376,8 @@ def _check_version(path: Path) -> pa.Schema:
     """The schema of a fragment, which this latentbench can read."""
     try:
         schema = pq.read_schema(path)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
     found = (schema.metadata or {}).get(METADATA_KEY, b"").decode(errors="replace")

@@ -1,24 +1,22 @@
 """What an engine is given: runs that are to be done in a results folder, which it shares with others.
 
 A run is taken by its lease, and given back when it is done, when its process was killed, or when it was asked to stop. Whoever takes it looks once
-more whether it is still to be done. What became of a run is learnt from the store, and nowhere else.
+more what of it is still to do. What became of a run is learnt from the store, and nowhere else.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from latentbench.execute import SAVE_EVERY, described, provenance
 from latentbench.job import Job
-from latentbench.leases import Leases
-from latentbench.plan import Planned, with_state
-from latentbench.registry import load_registry
-from latentbench.resolve import assemble
-from latentbench.store import EVALUATION_FAILED, Store, revision
+from latentbench.leases import TOUCH_EVERY, Leases
+from latentbench.store import EVALUATION_FAILED, Store
 
 FOLLOW_EVERY = 2.0
 """Seconds between two looks at a results folder where others work."""
@@ -53,7 +51,7 @@ NO_LIMITS = Limits()
 
 
 class Work:
-    """Jobs of one invocation, in the order in which they should start.
+    """Jobs of one invocation, in the order in which they should start: `left` to be taken, `cancelled`, and the ids of runs that are `over`.
 
     Args:
         results: the results folder.
@@ -67,35 +65,52 @@ class Work:
         self.results, self.watcher, self.limits, self.wait = results, watcher, limits, wait
         self.store, self.leases = Store(results), Leases(results / "leases")
         self.left = list(jobs)
+        self.over: set[str] = set()
+        self.cancelled: list[Job] = []
+        self.asked: Callable[[Job], bool] = lambda job: True
         self.failed = 0
         self.followed = False
+        self._kept: dict[str, float] = {}
 
     def take(self, fits: Callable[[Job], bool] = lambda job: True) -> Job | None:
         """Lease the first run that fits and that nobody works on; None where there is none at the moment.
 
-        It is removed from `left`, as are runs that turn out to be done already. Who takes a run calls `keep` every few seconds, and then `end`,
-        `fail`, `give_up` or `put_back`.
+        It is removed from `left`, as are runs that turn out to be done already, and those that are not `asked` for any more. Who takes a run calls
+        `keep` all the time, and then `end`, `fail`, `give_up` or `put_back`.
         """
-        others = self.leases.busy()
+        others = self.leases.busy() if self.left else set()
         for job in list(self.left):
-            if job.run.id in others or not fits(job) or not self.leases.take(job.run.id, job.about):
+            if job.run.id in others or not fits(job):
+                continue
+            if not self.asked(job):
+                self.left.remove(job)
+                self.cancelled.append(job)
+                continue
+            if not self.leases.take(job.run.id, job.about):
                 continue
             self.left.remove(job)
-            wanted = still_wanted(job, self.store)
+            wanted = job.rest(*self.store.state_of(job.run.id))
             if wanted is not None:
+                self._kept[job.run.id] = time.monotonic()
                 return wanted
             self.leases.give_back(job.run.id)
-            self.watcher.left(job)
+            self._tell_of(job, here=False)
         return None
 
     def keep(self, job: Job, progress: tuple[int, int, float] | None = None) -> bool:
-        """Say that the run is being worked on, and how far it is: step, steps, steps a second. False: somebody has taken it over, whose results
-        count; its lease was not kept for long, as when this machine slept."""
+        """Say that the run is being worked on, and how far it is: step, steps, steps a second; cheap to call often.
+
+        False: somebody has taken it over, whose results count, as its lease was not kept for long, as when this machine slept.
+        """
+        if time.monotonic() - self._kept[job.run.id] < TOUCH_EVERY:
+            return True
+        self._kept[job.run.id] = time.monotonic()
         return self.leases.touch(job.run.id, progress)
 
     def end(self, job: Job, failure: str | None) -> None:
         """The run has its row in the store: it is done, or failed with `failure`."""
         self.leases.give_back(job.run.id)
+        self.over.add(job.run.id)
         self.failed += failure is not None
         self.watcher.ended(job, failure)
 
@@ -122,41 +137,45 @@ class Work:
         return self.limits.fail_fast and self.failed > 0
 
     def follow(self, alive: Callable[[], bool]) -> None:
-        """Tell the watcher what others do of these runs, out of the results folder, until all are done or nobody is `alive`."""
+        """Tell the watcher what others do of these runs, out of the results folder, until all are done, or nobody is `alive` or works on one."""
         self.followed = True
         seen: dict[str, int] = {}
         begun: set[str] = set()
         while self.left and not self.stop():
-            last = not alive()  # asked before looking, so that what was done in between is seen
-            for run_id, lease in self.leases.all().items():
+            leases = self.leases.all()
+            last = not alive() and not any(job.run.id in leases for job in self.left)  # asked before looking: what was done in between is seen
+            for run_id, lease in leases.items():
                 for job in (job for job in self.left if job.run.id == run_id):
                     if run_id not in begun:
                         begun.add(run_id)
                         self.watcher.started(job, str(lease.get("host")))
                     if isinstance(lease.get("progress"), list):
                         self.watcher.progressed(job, *lease["progress"][:2])
-            changed = {path.stem: path.stat().st_mtime_ns for path in (self.results / "runs").glob("[!.]*.parquet")}
+            changed = _modified(self.results / "runs")
             for job in [job for job in self.left if changed.get(job.run.id) != seen.get(job.run.id)]:
-                self._look_at(job)
+                if job.rest(*self.store.state_of(job.run.id)) is None:
+                    self.left.remove(job)
+                    self._tell_of(job, here=True)
             seen = changed
             if last:
                 break
             time.sleep(FOLLOW_EVERY if self.left else 0)
 
-    def _look_at(self, job: Job) -> None:
-        """Take a run from `left` that another process has done."""
-        if still_wanted(job, self.store) is None:
-            self.left.remove(job)
-            kind = (self.store.state_of(job.run.id)[0] or {}).get("failure_kind")
-            self.failed += kind is not None
-            self.watcher.ended(job, kind)
+    def _tell_of(self, job: Job, here: bool) -> None:
+        """Tell the watcher of a run that another process has done; one that failed there counts as failed. `here`: on behalf of this invocation."""
+        self.over.add(job.run.id)
+        failure = (self.store.state_of(job.run.id)[0] or {}).get("failure_kind")
+        self.failed += failure is not None
+        if here or failure is not None:
+            self.watcher.ended(job, failure)
+        else:
+            self.watcher.left(job)
 
 
-def still_wanted(job: Job, store: Store) -> Job | None:
-    """What is still to do of a job, as the store is now: all of it, as long as nothing was stored since; else what is missing."""
-    row, evaluated = store.state_of(job.run.id)
-    if job.seen == (None if row is None else revision(row, evaluated)):
-        return job
-    registry = load_registry()
-    item = with_state(Planned(job.run, assemble(job.run, registry)[0], job.evaluations), row, evaluated, registry)
-    return Job(job.run, job.evaluations, item.trained, item.revision) if item.state in ("missing", "unevaluated") else None
+def _modified(folder: Path) -> dict[str, int]:
+    """When each run's row was written."""
+    found = {}
+    for path in folder.glob("[!.]*.parquet"):
+        with suppress(FileNotFoundError):  # another process has just removed it
+            found[path.stem] = path.stat().st_mtime_ns
+    return found

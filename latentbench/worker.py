@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from latentbench.engine import Engine
@@ -14,34 +15,43 @@ from latentbench.store import Store
 from latentbench.work import NO_LIMITS, Limits, Watcher, Work
 
 
-def free_jobs(results: Path) -> list[Job]:
-    """The queued runs that nobody works on, in the order of their queue files."""
+def free_jobs(results: Path) -> list[tuple[Job, Path]]:
+    """The queued runs that nobody works on, each with its queue file, in the order of the files."""
     others = Leases(results / "leases").busy()
-    return [queue.job(run_id) for run_id, queue in waiting(results, Store(results)).items() if run_id not in others]
+    return [(queue.job(run_id), queue.path) for run_id, queue in waiting(results, Store(results)).items() if run_id not in others]
+
+
+def _is_asked(files: Mapping[str, Path], job: Job) -> bool:
+    return files[job.run.id].exists()
 
 
 def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Watcher], limits: Limits = NO_LIMITS) -> int:
     """Do queued runs with `engine` until none is left that nobody works on; return how many failed here.
 
+    Runs whose queue file goes, as when it was cancelled, are not begun any more.
+
     Args:
         results: the results folder, where an invocation has queued runs.
-        engine: executes them.
+        engine: executes them, in this process or its children.
         watch: who is told how a number of runs goes.
         limits: of time and failures.
 
     Raises:
-        UserError: the folder does not exist or cannot be written, or a queue file is damaged.
+        UserError: the folder does not exist or cannot be written, a queue file is damaged, or the engine starts pilots instead of being one.
     """
     if not results.is_dir():
         raise UserError(f"results folder {results} does not exist")
-    store, failed, tried = Store(results), 0, set[str]()
+    if engine.goes_on:
+        raise UserError(f"engine {engine.name} starts workers itself, and cannot be one; `latentbench run --engine {engine.name}` does")
+    store, failed, over = Store(results), 0, set[str]()
     store.check_writable()
-    while jobs := [job for job in free_jobs(results) if job.run.device == engine.device and job.run.id not in tried]:
+    while found := [(job, path) for job, path in free_jobs(results) if job.run.device == engine.device and job.run.id not in over]:
+        jobs, files = [job for job, _ in found], {job.run.id: path for job, path in found}
         work = Work(results, jobs, watch(jobs), limits, wait=False)
+        work.asked = partial(_is_asked, files)
         engine.run(work)
-        failed += work.failed
-        tried |= {job.run.id for job in jobs} - {job.run.id for job in work.left}  # a run that was stopped is left to others
-        if work.stop():
-            break
+        failed, over = failed + work.failed, over | work.over
+        if work.stop() or not work.over:
+            break  # what is left is others' by now
     prune(results, store)
     return failed

@@ -11,14 +11,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -26,7 +26,6 @@ from pydantic import Field
 from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.job import Job
-from latentbench.leases import TOUCH_EVERY
 from latentbench.numbers import CountOrAuto, Numbers, parse_numbers
 from latentbench.part import Options
 from latentbench.registry import load_registry
@@ -45,8 +44,10 @@ ATTEMPTS = 3
 """How often a run is started whose process is killed."""
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """What asks the engine to stop, beside Ctrl-C."""
-OTHERS_MAY_SEND = (*STOPPING, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that Slurm or systemd send to every process of a job, and that must not end the fork server, with which all runs end."""
+OTHERS_MAY_SEND = (*STOPPING, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that Slurm, systemd or a terminal send to every process of a job, and that must not end the fork server, with which all runs end."""
+EXIT_WITHIN = 10.0
+"""Seconds that a process has to exit when its run is over."""
 
 
 KILLED, OUT_OF_MEMORY = "killed", "out-of-memory"
@@ -69,7 +70,6 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     began: float = field(default_factory=time.monotonic)
-    touched: float = field(default_factory=time.monotonic)
     progress: tuple[int, int, float] | None = None
     asked_to_stop: float | None = None
     timed_out: bool = False
@@ -143,23 +143,39 @@ class LocalEngine(Engine):
         """Start what there is room for."""
 
         def need(job: Job) -> int | None:
-            reserved = expected(job.run, known, 0.0)
+            reserved = expected(job.run, known, 0.0) if known else 0.0
             return round(reserved) + CONTEXT if reserved else None
 
         while work.left and (job := work.take(lambda job: places.room(need(job)) is not None)) is not None:
             device = str(places.room(need(job)))
-            places.enter(job.run.id, device, need(job))
-            self._start(job, device, work, context)
+            try:
+                self._start(job, device, work, places, need(job), context)
+            except BaseException:  # interrupted: nobody works on it
+                work.give_up(job)
+                raise
 
-    def _start(self, job: Job, device: str, work: Work, context: ForkServerContext) -> None:
-        _ensure_fork_server()
+    def _start(self, job: Job, device: str, work: Work, places: Packing, need: int | None, context: ForkServerContext) -> None:
+        self.attempts[job.run.id] = self.attempts.get(job.run.id, 0) + 1
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=execute_in_process, args=(job, work.results, device, theirs, work.limits.save_every), daemon=True)
-        process.start()
-        theirs.close()
+        try:
+            _ensure_fork_server()
+            process.start()
+        except (EOFError, OSError) as error:  # the fork server was killed meanwhile
+            ours.close()
+            self._try_again(job, f"its process could not be started: {error!r}", work)
+            return
+        finally:
+            theirs.close()
+        places.enter(job.run.id, device, need)
         self.running.append(_Worker(job, process, ours))
-        self.attempts[job.run.id] = self.attempts.get(job.run.id, 0) + 1
         work.watcher.started(job, device)
+
+    def _try_again(self, job: Job, reason: str, work: Work) -> None:
+        if self.attempts[job.run.id] < ATTEMPTS:
+            work.put_back(job)
+        else:
+            work.fail(job, KILLED, reason)
 
     def _look_after(self, worker: _Worker, work: Work, places: Packing) -> None:
         """Take in what a worker has said; keep its lease; end it where its time is up."""
@@ -167,9 +183,8 @@ class LocalEngine(Engine):
         now = time.monotonic()
         if ended:
             self._end(worker, failure, work, places)
-        elif now - worker.touched > TOUCH_EVERY and not work.keep(worker.job, worker.progress):
-            worker.process.kill()
-            worker.process.join()
+        elif not work.keep(worker.job, worker.progress):
+            _kill(worker.process)
             self._forget(worker, places)
             work.left.append(worker.job)
         elif worker.asked_to_stop is None and work.limits.seconds is not None and now - worker.began > work.limits.seconds:
@@ -177,8 +192,6 @@ class LocalEngine(Engine):
             worker.process.terminate()
         elif worker.asked_to_stop is not None and now - worker.asked_to_stop > GRACE:
             worker.process.kill()
-        if now - worker.touched > TOUCH_EVERY:
-            worker.touched = now
 
     def _listen(self, worker: _Worker, work: Work, places: Packing) -> tuple[bool, str | None]:
         """What a worker has said: whether it ended, and with which failure."""
@@ -186,7 +199,7 @@ class LocalEngine(Engine):
             try:
                 message = worker.connection.recv()
             except (EOFError, OSError):
-                worker.process.join()
+                _let_exit(worker.process)
                 return True, None if worker.timed_out else _how_it_died(worker.process)
             kind, *rest = message
             if kind == "progress":
@@ -198,7 +211,7 @@ class LocalEngine(Engine):
             if kind != OUT_OF_MEMORY and rest[-1] is not None:
                 places.measured(worker.job.run.id, *rest[-1])
             if kind != "progress":
-                worker.process.join()
+                _let_exit(worker.process)
                 return True, f"{OUT_OF_MEMORY}: {rest[0]}" if kind == OUT_OF_MEMORY else rest[0]
         return False, None
 
@@ -210,9 +223,11 @@ class LocalEngine(Engine):
         self._forget(worker, places)
         if worker.timed_out and code != 0:
             work.fail(job, "timeout", f"over {work.limits.seconds:g} s; its state is stored, and --retry timeout goes on from it")
-        elif helps or (kind == KILLED and self.attempts[job.run.id] < ATTEMPTS):
+        elif helps:
             work.put_back(job)
-        elif kind in (KILLED, OUT_OF_MEMORY):
+        elif kind == KILLED:
+            self._try_again(job, message, work)
+        elif kind == OUT_OF_MEMORY:
             work.fail(job, kind, message)
         else:
             work.end(job, failure)
@@ -222,18 +237,31 @@ class LocalEngine(Engine):
         places.leave(worker.job.run.id)
 
     def _stop_all(self, work: Work) -> None:
-        """Ask the running ones to save their state and stop; kill those that do not in time, or at a second Ctrl-C."""
+        """Ask the running ones to save their state and stop; kill those that do not in time, or at one more Ctrl-C."""
         for worker in self.running:
             worker.process.terminate()
-        with suppress(KeyboardInterrupt):
-            deadline = time.monotonic() + GRACE
-            for worker in self.running:
-                worker.process.join(max(0.0, deadline - time.monotonic()))
+        deadline = time.monotonic() + GRACE
+        with _deaf_to(STOPPING), suppress(KeyboardInterrupt):
+            while any(worker.process.is_alive() for worker in self.running) and time.monotonic() < deadline:
+                wait([worker.process.sentinel for worker in self.running if worker.process.is_alive()], timeout=POLL_EVERY)
+                for worker in self.running:
+                    work.keep(worker.job, worker.progress)
         for worker in self.running:
-            worker.process.kill()
-            worker.process.join()
+            _kill(worker.process)
             work.give_up(worker.job)
         self.running.clear()
+
+
+def _let_exit(process: BaseProcess) -> None:
+    """Wait for a process whose run is over; one that does not end by itself, as for a thread of a plugin's, is killed."""
+    process.join(EXIT_WITHIN)
+    if process.is_alive():
+        _kill(process)
+
+
+def _kill(process: BaseProcess) -> None:
+    process.kill()
+    process.join()
 
 
 def _how_it_died(process: BaseProcess) -> str:
@@ -263,14 +291,24 @@ def _ensure_fork_server() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextmanager
-def _stopped_by(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+def _stopped_by(numbers: Iterable[signal.Signals]) -> AbstractContextManager[None]:
     """Let these signals do what Ctrl-C does, raise KeyboardInterrupt, but for those that are ignored, as SIGHUP is under nohup."""
+    return _handled([n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN], signal.default_int_handler)
+
+
+def _deaf_to(numbers: Iterable[signal.Signals]) -> AbstractContextManager[None]:
+    """Ignore these signals: what stops is stopping already."""
+    return _handled(numbers, signal.SIG_IGN)
+
+
+@contextmanager
+def _handled(numbers: Iterable[signal.Signals], handler: Any) -> Iterator[None]:
+    """Handle signals otherwise for a while, where this is the main thread, which alone may say so."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {n: signal.signal(n, signal.default_int_handler) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+        before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, handled in before.items():
+            signal.signal(number, handled)

@@ -15,9 +15,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latentbench.engine import Engine
 from latentbench.errors import UserError
@@ -31,6 +31,8 @@ from latentbench.worker import work_off
 
 ENDLESSLY = 1_000_000
 """How often submitit may requeue a pilot at its time limit."""
+SIGNAL_EARLY = 60.0
+"""Seconds by which Slurm may send its signal too early (sbatch --signal)."""
 ASK_WITHIN = 60.0
 """Seconds that squeue has to answer."""
 
@@ -52,6 +54,14 @@ class SlurmOptions(Options):
     setup: list[str] = Field(default_factory=list, description="Shell commands before a pilot, as `module load cuda`.")
     sbatch: dict[str, Any] = Field(default_factory=dict, description="Further options of sbatch, by their long names.")
     wait: bool = Field(True, description="Follow the runs until they end; otherwise end when the pilots are submitted.")
+
+    @model_validator(mode="after")
+    def _leaves_time_to_work(self) -> Self:
+        if parse_duration(self.time) <= parse_duration(self.signal_before) + SIGNAL_EARLY:
+            raise ValueError(
+                f"time {self.time} must be more than a minute longer than signal_before {self.signal_before}: Slurm may send it so early"
+            )
+        return self
 
 
 class SlurmEngine(Engine):

@@ -55,11 +55,9 @@ def test_without_submitit_the_extra_is_named(monkeypatch):
 @pytest.fixture
 def cluster():
     """Skips where there is none; one test at a time has it."""
-    if shutil.which("sinfo") is None:
-        pytest.skip("no Slurm: no sinfo")
-    nodes = ask("sinfo", "-h", "-N", "-o", "%N %G")
-    if len(re.findall(r"gpu:4", nodes)) < 2:
-        pytest.skip("no Slurm of two nodes with four GPUs each: set SLURM_CONF")
+    if "LATENTBENCH_TEST_SLURM" not in os.environ:
+        pytest.skip("no Slurm of the tests' own: LATENTBENCH_TEST_SLURM is not set")
+    assert len(re.findall(r"gpu:4", ask("sinfo", "-h", "-N", "-o", "%N %G"))) == 2, "two nodes with four GPUs each"
     with (Path(tempfile.gettempdir()) / "latentbench_test_slurm.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -78,7 +76,7 @@ class Submitted:
         folder.mkdir()
         (folder / "suite.yaml").write_text(text)
         command = [sys.executable, "-m", "latentbench", "run", "suite.yaml"]
-        environment = {**os.environ, "LATENTBENCH_TEST_FAKE_GPUS": json.dumps({"count": 0})}
+        environment = {**os.environ, "LATENTBENCH_TEST_FAKE_GPUS": json.dumps({"count": 0}), "LATENTBENCH_TEST_NODES": "1"}
         self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def wait_for(self, condition, seconds=120):
@@ -188,6 +186,7 @@ def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, 
         assert len(lost) > 3
         submitted.finish()
         intervals = check(submitted, killed_at)
+        assert set(pd.read_parquet(submitted.results / "runs")["host"]) == {"n1", "n2"}
         again = sum(len(mine) > 1 for mine in intervals.values())
         assert again <= 8  # two on each of its four GPUs
         print(f"{done} runs were done, {again} were started again")
