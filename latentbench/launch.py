@@ -49,7 +49,7 @@ def choose_engine(launch: Launch, suite: EngineSpec | None, registry: Registry) 
         return engine(engine.options_model.model_validate({**ours.options, **launch.flags}))
     except ValidationError as error:
         problem = error.errors()[0]
-        flag, message = str(problem["loc"][0]), explain_problem(problem, known)
+        flag, message = ".".join(map(str, problem["loc"][:1])), explain_problem(problem, known)
         if flag in launch.flags:
             message = message.removeprefix(f"{flag}: ").rpartition(", got ")[0]
             raise UserError(f"--{flag.replace('_', '-')} {launch.flags[flag]}: {message}") from error

@@ -149,3 +149,22 @@ def test_a_row_says_where_its_numbers_come_from(job, registry, tmp_path):
     assert {"torch", "numpy", "latentbench"} <= json.loads(row["versions"]).keys()
     assert len(row["git_sha"]) == 40
     assert row["git_dirty"] in (True, False)
+
+
+def test_seconds_of_a_run_that_was_interrupted_are_all_counted(job, registry, tmp_path):
+    store = Store(tmp_path / "r")
+    with pytest.raises(InterruptedRunError):
+        execute(job, registry, store, "cpu", stopping=lambda: True)
+    state = store.read_state(job.run.id)
+    state["seconds"] += 1000.0
+    store.write_state(job.run.id, state)
+    assert execute(job, registry, store, "cpu") is None
+    row = pd.read_parquet(tmp_path / "r" / "runs").iloc[0]
+    assert 1000 < row["train_seconds"] < row["wall_seconds"] < 1100
+    assert 1000 < row["device_seconds"] < 1100
+
+
+def test_a_cpu_without_memory_is_out_of_memory(make_run, registry, tmp_path):
+    """torch raises a RuntimeError: the decoder would take 2^57 bytes."""
+    job = Job(make_run(latent_dim=2**31 - 1, encoder="test_mlp", training__steps=2).run, ())
+    assert "out-of-memory: " in execute(job, registry, Store(tmp_path / "r"), "cpu")

@@ -63,6 +63,7 @@ def test_gpus_make_the_device_of_a_run(choose):
             "suite.yaml:2: engine 'slurm': time: expected a duration above 0, like 90s, 30m or 12h, got 'tomorrow'",
         ),
         ("{name: slurm, array: 0}", {}, "suite.yaml:2: engine 'slurm': array: input should be greater than or equal to 1, got 0"),
+        ("{name: slurm, time: 2m}", {}, "suite.yaml:2: engine 'slurm': time 2m must be more than a minute longer than signal_before 120s"),
         ("{partition: gpu}", {}, "suite.yaml:2: .*name"),
         ("local", {"flags": {"cpus": 0}}, "--cpus 0: input should be greater than or equal to 1$"),
         ("local", {"flags": {"per_gpu": "few"}}, "--per-gpu few: expected a number of at least 1, or auto$"),

@@ -1,16 +1,18 @@
 """Leases: one owner a run, whatever dies and whatever clocks say."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from latentbench import leases as module
-from latentbench.leases import STALE_AFTER, Leases
+from latentbench.leases import STALE_AFTER, Leases, is_gone, this_process
 
 
 @pytest.fixture
@@ -101,6 +103,7 @@ def test_clocks_an_hour_apart_do_not_matter(folder, hours, monkeypatch):
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
     assert not Leases(folder).take("r")
+    assert set(Leases(folder).all()) == Leases(folder).busy() == {"r"}
     os.utime(folder / "r.1.json", (real() - STALE_AFTER - 5,) * 2)
     assert Leases(folder).take("r")
 
@@ -134,3 +137,45 @@ def test_nothing_else_is_left_behind(folder):
     (folder / "r.progress").unlink()
     assert [path.name for path in folder.iterdir()] == ["r.2.json"]
     assert module.TOUCH_EVERY < STALE_AFTER / 3
+
+
+def test_a_lease_that_its_living_process_has_forgotten_is_anybody_s_once_it_is_old(folder):
+    assert Leases(folder).take("r")
+    assert not Leases(folder).take("r")
+    age(folder, STALE_AFTER + 5)
+    assert Leases(folder).take("r")
+
+
+def test_a_process_of_another_container_with_the_same_name_is_not_looked_up_here(folder, monkeypatch):
+    """Its number means nothing here, so its age decides."""
+    gone = {**this_process(), "pid": 2**22 + 1}
+    assert is_gone(gone)
+    monkeypatch.setattr(module, "_place", lambda: "elsewhere")
+    assert is_gone(gone) is None
+    assert is_gone({**this_process(), "pid": 2**22 + 1})
+
+
+def test_a_file_system_without_hard_links_will_do(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert winners(folder, "r") == 1
+    one, other = Leases(folder), Leases(folder)
+    assert one.take("s")
+    assert not other.take("s")
+    assert one.touch("s")
+    one.give_back("s")
+    assert other.take("s")
+
+
+def test_a_full_disk_names_the_lease_and_leaves_nothing(folder, monkeypatch):
+    def full(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder.mkdir()
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*r\.1\.json"):
+        Leases(folder).take("r")
+    assert not list(folder.iterdir())

@@ -1,5 +1,7 @@
 """Joining results folders: what both have must agree, and what one has is not lost."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -50,8 +52,6 @@ def change(folder, run_id, factor):
 
 @pytest.mark.parametrize(("factor", "conflicts"), [(1.005, 0), (1.02, 1)])
 def test_results_that_differ_are_conflicts_beyond_the_tolerance(folders, cli, tmp_path, factor, conflicts):
-    import shutil
-
     base, ids = folders
     shutil.copytree(base / "b", tmp_path / "b")
     change(tmp_path / "b", ids[2], factor)
@@ -85,3 +85,21 @@ def test_a_folder_with_results_is_not_merged_into(folders, cli):
     answer = cli("merge", base / "a", "--into", base / "b")
     assert answer.code == 2
     assert "has results already; name a new one" in answer.err
+
+
+def test_summaries_of_folders_with_one_name_are_all_kept(cli, tmp_path):
+    for place, value in (("one", 1.0), ("two", 2.0)):
+        Store(tmp_path / place / "results").write_rows("summaries", "s", [{"family": "poisson", "metric": "nelbo", "value": value, "source": place}])
+    assert cli("merge", tmp_path / "one" / "results", tmp_path / "two" / "results", "--into", tmp_path / "c").code == 0
+    assert sorted(pd.read_parquet(tmp_path / "c" / "summaries")["value"]) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_number_and_none_are_a_conflict_at_any_tolerance(folders, cli, tmp_path, factor):
+    base, ids = folders
+    shutil.copytree(base / "b", tmp_path / "b")
+    change(tmp_path / "b", ids[2], factor)
+    for number, words in enumerate([(base / "a", tmp_path / "b"), (tmp_path / "b", base / "a")]):
+        answer = cli("merge", *words, "--into", tmp_path / f"c{number}", "--tolerance", "1e9")
+        assert answer.code == 1
+        assert f"conflict: run {ids[2]} was left out: nelbo on validation is" in answer.out

@@ -10,7 +10,7 @@ from latentbench.errors import UserError
 from latentbench.execute import execute
 from latentbench.job import EvaluationPlan, Job
 from latentbench.queue import cancel, enqueue, prune, queues, waiting
-from latentbench.store import Store
+from latentbench.store import Store, revision
 
 
 @pytest.fixture
@@ -87,3 +87,36 @@ def test_a_job_that_does_not_describe_a_run_is_named(jobs, tmp_path):
     path.write_text(path.read_text().replace('"latent_dim": 6', '"latent_dim": "six"'))
     with pytest.raises(UserError, match="is damaged"):
         queues(tmp_path)[0].job(jobs[0].run.id)
+
+
+def test_a_run_that_is_done_again_stays_queued_until_it_is(jobs, registry, tmp_path):
+    """Training again first forgets the old row, and evaluations come before the new one: whoever dies in between leaves the run to others."""
+    store, (job, _) = Store(tmp_path), jobs
+    assert execute(job, registry, store, "cpu") is None
+    row, evaluated = store.state_of(job.run.id)
+    enqueue(tmp_path, "forced", [Job(job.run, job.evaluations, seen=revision(row, evaluated))], goes_on=True)
+    assert job.run.id in waiting(tmp_path, store)
+    store.forget(job.run.id)
+    assert job.run.id in waiting(tmp_path, store)
+    assert execute(job, registry, store, "cpu") is None
+    assert waiting(tmp_path, store) == {}
+
+
+def test_an_evaluation_stays_queued_while_one_of_several_is_there(jobs, registry, tmp_path):
+    store, more = Store(tmp_path), (EvaluationPlan("elbo", {}, "1"), EvaluationPlan("sparsity", {}, "1"))
+    assert execute(jobs[0], registry, store, "cpu") is None
+    row, evaluated = store.state_of(jobs[0].run.id)
+    enqueue(tmp_path, "s", [Job(jobs[0].run, more, trained=True, seen=revision(row, evaluated))], goes_on=True)
+    assert execute(Job(jobs[0].run, more[:1], trained=True), registry, store, "cpu") is None
+    (queue,) = waiting(tmp_path, store).values()
+    rest = queue.job(jobs[0].run.id).rest(*store.state_of(jobs[0].run.id))
+    assert rest.trained
+    assert execute(rest, registry, store, "cpu") is None
+    assert waiting(tmp_path, store) == {}
+
+
+def test_a_run_that_failed_elsewhere_is_not_queued_any_more(make_run, registry, tmp_path):
+    job = Job(make_run(family="test_diverging", training__steps=60).run, ())
+    enqueue(tmp_path, "s", [job], goes_on=True)
+    assert "non-finite" in execute(job, registry, Store(tmp_path), "cpu")
+    assert waiting(tmp_path, Store(tmp_path)) == {}

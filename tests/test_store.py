@@ -292,3 +292,44 @@ def test_what_the_store_has_of_a_run_is_one_revision_however_it_is_read(tmp_path
     assert revisions()["a1"] != before["a1"]
     store.write_rows("metrics", "a1-new-1", [{**metric(1.0, "a1"), "evaluation_id": "new-1"}])
     assert revisions()["a1"] != before["a1"]
+
+
+def test_a_reader_beside_compaction_sees_the_same_rows(tmp_path, monkeypatch):
+    """The store is compacted between the moment when files are listed and the one when they are opened."""
+    store = Store(tmp_path)
+    fill(store)
+    rows, listed = store.read("runs"), Store._fragments
+
+    def list_and_compact(self, table):
+        found = listed(self, table)
+        monkeypatch.setattr(Store, "_fragments", listed)
+        store.compact()
+        return found
+
+    monkeypatch.setattr(Store, "_fragments", list_and_compact)
+    assert sorted(store.read("runs")["run_id"]) == sorted(rows["run_id"])
+
+
+def test_looking_at_a_run_of_a_compact_file_writes_nothing(tmp_path):
+    store = Store(tmp_path)
+    fill(store)
+    store.compact()
+    files = set(tmp_path.rglob("*"))
+    row, evaluated = store.state_of("b2")
+    assert (row["status"], evaluated) == ("done", {"elbo-1", "knn-1"})
+    assert store.state_of("d4") == (None, set())
+    assert set(tmp_path.rglob("*")) == files
+
+
+def test_temporary_files_of_others_may_go_at_any_time(tmp_path, monkeypatch):
+    real = Path.stat
+
+    def gone(path, **kwargs):
+        if path.name.endswith(".tmp"):
+            raise FileNotFoundError(path)
+        return real(path, **kwargs)
+
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases" / ".clock.1.tmp").touch()
+    monkeypatch.setattr(Path, "stat", gone)
+    Store(tmp_path).check_writable()

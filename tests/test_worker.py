@@ -7,9 +7,18 @@ import time
 import pandas as pd
 import pytest
 
+from latentbench.errors import UserError
+from latentbench.execute import execute
 from latentbench.job import EvaluationPlan, Job
+from latentbench.launch import Launch
 from latentbench.leases import Leases
-from latentbench.queue import enqueue, queues
+from latentbench.part import Options
+from latentbench.progress import Progress
+from latentbench.queue import cancel, enqueue, queues
+from latentbench.runner import run_suite
+from latentbench.store import Store
+from latentbench.work import Work
+from latentbench.worker import work_off
 from tests.kit import TWELVE, same
 
 FOUR = TWELVE.replace("[1, 2, 3]", "[1]").replace("steps: 400", "steps: 100")
@@ -105,3 +114,74 @@ def test_when_all_pilots_die_the_invocation_says_so(suite_file, tmp_path):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "4 runs are not done, and nobody works on them; the same command goes on" in out
+
+
+class Cancelling(Progress):
+    """Cancels when the first run has ended."""
+
+    def __init__(self, results):
+        super().__init__()
+        self.results = results
+
+    def ended(self, job, failure):
+        super().ended(job, failure)
+        cancel(self.results)
+
+
+def test_a_worker_heeds_cancel_in_the_middle(jobs, registry, tmp_path):
+    enqueue(tmp_path, "s", jobs, goes_on=True)
+    engine = registry.engine("test_inline")(Options())
+    assert work_off(tmp_path, engine, Cancelling(tmp_path).watch) == 0
+    assert len(pd.read_parquet(tmp_path / "runs")) == 1
+
+
+def test_an_invocation_heeds_cancel_in_the_middle(suite_file, tmp_path, monkeypatch, capsys):
+    end = Work.end
+
+    def end_and_cancel(work, job, failure):
+        end(work, job, failure)
+        cancel(work.results)
+
+    monkeypatch.setattr(Work, "end", end_and_cancel)
+    assert run_suite(suite_file(FOUR), tmp_path / "r", Launch("test_inline")) == 3
+    assert "3 runs were taken back by `latentbench cancel`" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert run_suite(suite_file(FOUR), tmp_path / "r", Launch("test_inline")) == 0
+
+
+def test_an_engine_that_starts_workers_cannot_be_one(cli, jobs, tmp_path):
+    enqueue(tmp_path, "s", jobs, goes_on=True)
+    answer = cli("worker", tmp_path, "--engine", "test_pilots")
+    assert answer.code == 2
+    assert "engine test_pilots starts workers itself, and cannot be one" in answer.err
+
+
+def test_what_cannot_be_submitted_is_not_queued(cli, suite_file, tmp_path, registry, monkeypatch):
+    def refuse(engine, work):
+        raise UserError("sbatch refused the pilots: no such partition")
+
+    monkeypatch.setattr(registry.engine("test_pilots"), "run", refuse)
+    answer = cli("run", suite_file(FOUR), "--results", tmp_path / "r", "--engine", "test_pilots")
+    assert answer.code == 2
+    assert "no such partition" in answer.err
+    assert queues(tmp_path / "r") == []
+
+
+def test_a_run_that_another_invocation_saw_fail_has_failed(make_run, registry, tmp_path, capsys):
+    job = Job(make_run(family="test_diverging", training__steps=60).run, ())
+    work = Work(tmp_path, [job], Progress().watch([job]))
+    assert "non-finite" in execute(job, registry, Store(tmp_path), "cpu")
+    assert work.take() is None
+    assert (work.left, work.failed) == ([], 1)
+    assert "FAILED non-finite" in capsys.readouterr().out
+
+
+def test_a_lease_is_touched_now_and_then_however_often_it_is_kept(jobs, tmp_path, monkeypatch):
+    touched = []
+    monkeypatch.setattr(Leases, "touch", lambda leases, run_id, progress=None: touched.append(run_id) or True)
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr("latentbench.work.time.monotonic", lambda: next(clock))
+    work = Work(tmp_path, jobs, Progress().watch(jobs))
+    job = work.take()
+    assert all(work.keep(job) for _ in range(20))
+    assert 4 <= len(touched) <= 6  # every tenth second of sixty

@@ -146,13 +146,12 @@ class LocalEngine(Engine):
             reserved = expected(job.run, known, 0.0) if known else 0.0
             return round(reserved) + CONTEXT if reserved else None
 
-        while work.left and (job := work.take(lambda job: places.room(need(job)) is not None)) is not None:
-            device = str(places.room(need(job)))
-            try:
-                self._start(job, device, work, places, need(job), context)
-            except BaseException:  # interrupted: nobody works on it
-                work.give_up(job)
-                raise
+        while work.left:
+            with _deferred(OTHERS_MAY_SEND):  # a run that is taken is looked after, or was not begun
+                job = work.take(lambda job: places.room(need(job)) is not None)
+                if job is None:
+                    return
+                self._start(job, str(places.room(need(job))), work, places, need(job), context)
 
     def _start(self, job: Job, device: str, work: Work, places: Packing, need: int | None, context: ForkServerContext) -> None:
         self.attempts[job.run.id] = self.attempts.get(job.run.id, 0) + 1
@@ -299,6 +298,17 @@ def _stopped_by(numbers: Iterable[signal.Signals]) -> AbstractContextManager[Non
 def _deaf_to(numbers: Iterable[signal.Signals]) -> AbstractContextManager[None]:
     """Ignore these signals: what stops is stopping already."""
     return _handled(numbers, signal.SIG_IGN)
+
+
+@contextmanager
+def _deferred(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Let signals that have a handler wait."""
+    waiting: list[int] = []
+    handled = [number for number in numbers if callable(signal.getsignal(number))]
+    with _handled(handled, lambda number, frame: waiting.append(number)):
+        yield
+    for number in waiting:
+        signal.raise_signal(number)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import time
 
 import pandas as pd
 import pytest
+from latentbench_local.local import EXIT_WITHIN
 from latentbench_local.processes import use
 
 from tests.kit import TWELVE, Suite, same
@@ -51,7 +52,8 @@ def test_random_kills_lose_nothing(seed, calm, tmp_path):
             process.communicate(timeout=60)
             assert not suite.wait_until_gone(), "orphans"
         else:
-            process.communicate(timeout=300)
+            out, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, out
         if process.returncode == 0:
             break
     code, out = suite.finish()
@@ -99,18 +101,43 @@ def test_a_full_disk_ends_a_suite_with_one_message_and_it_goes_on_when_there_is_
 
 @pytest.mark.slow
 def test_sigterm_to_every_process_at_once_saves_the_runs(tmp_path):
-    """As Slurm and systemd end a job: the fork server must not die before the runs have saved their states."""
+    """As Slurm, systemd and terminals end a job, more than once: the fork server must not die before the runs have saved their states."""
     suite = Suite(tmp_path / "suite", TWELVE.replace("[1, 2, 3]", "[1]").replace("steps: 400", "steps: 100000"))
     process = suite.start()
     while len(list((suite.folder / "results" / "leases").glob("*.progress"))) < 2 and process.poll() is None:
         time.sleep(0.1)
-    for pid, _ in suite.processes():
-        os.kill(pid, signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+        for pid, _ in suite.processes():
+            os.kill(pid, number)
+        time.sleep(0.01)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
     assert "interrupted: 0 of 4 runs ended" in out
     assert len(list((suite.folder / "results" / "states").glob("*.safetensors"))) == 2
     assert not suite.wait_until_gone()
+
+
+@pytest.mark.slow
+def test_a_fork_server_that_is_killed_while_it_starts_is_started_again(calm, tmp_path):
+    suite = Suite(tmp_path / "suite")
+    process = suite.start()
+    while not (servers := [pid for pid, what in suite.processes() if what == "server"]) and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(servers[0], signal.SIGKILL)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, out
+    assert same(suite.folder / "results", calm)
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_exit_is_killed_when_its_run_is_over(cli, suite_file, tmp_path):
+    """A plugin has left a thread behind, for which a process waits."""
+    text = TWELVE.replace("[1, 2, 3]", "[1]").replace("[poisson, gaussian], estimator: [mc, exact]", "gaussian, estimator: [mc, exact]")
+    began = time.monotonic()
+    answer = cli("run", suite_file(text.replace("[elbo]", "[elbo, test_lingering]")), "--results", tmp_path / "r", "--cpus", "2")
+    assert answer.code == 0, answer.out
+    assert "2 runs in" in answer.out
+    assert EXIT_WITHIN < time.monotonic() - began < 100
 
 
 @pytest.fixture

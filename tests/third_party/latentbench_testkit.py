@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import torch
@@ -132,6 +134,16 @@ class Fragile(Evaluation):
         return Outcome([Metric("fragile", 1.0)])
 
 
+class Lingering(Evaluation):
+    """An evaluation that leaves a thread behind."""
+
+    name = "test_lingering"
+
+    def evaluate(self, trained, generator):
+        threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
+        return Outcome([Metric("lingering", 1.0)])
+
+
 class GammaFamily(TorchFamily):
     """Gamma latents with a Gamma(1, 1) prior, out of torch.distributions."""
 
@@ -229,7 +241,7 @@ def register_networks():
 
 @hookimpl
 def register_evaluations():
-    return [Fragile]
+    return [Fragile, Lingering]
 
 
 @hookimpl
