@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -87,10 +88,11 @@ class Disk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], check=True, capture_output=True)
 
     def fill(self, leave=0):
-        """Take all room but so many bytes."""
+        """Take all room but so many bytes, whoever else writes meanwhile."""
         self.make_room()
-        stats = os.statvfs(self.folder)
-        (self.folder / "filler").write_bytes(bytes(max(0, stats.f_bavail * stats.f_frsize - leave)))
+        with (self.folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
+            while os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize > leave:
+                file.write(bytes(4096))
 
     def make_room(self):
         (self.folder / "filler").unlink(missing_ok=True)
