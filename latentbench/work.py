@@ -78,9 +78,10 @@ class Work:
         It is removed from `left`, as are runs that turn out to be done already, and those that are not `asked` for any more. Who takes a run calls
         `keep` all the time, and then `end`, `fail`, `give_up` or `put_back`.
         """
-        others = self.leases.busy() if self.left else set()
-        for job in list(self.left):
-            if job.run.id in others or not fits(job):
+        fitting = [job for job in self.left if fits(job)]
+        others = self.leases.busy() if fitting else set()
+        for job in fitting:
+            if job.run.id in others:
                 continue
             if not self.asked(job):
                 self.left.remove(job)

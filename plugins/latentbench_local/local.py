@@ -50,8 +50,8 @@ EXIT_WITHIN = 10.0
 """Seconds that a process has to exit when its run is over."""
 
 
-KILLED, OUT_OF_MEMORY = "killed", "out-of-memory"
-"""Kinds of failure that may pass."""
+KILLED, OUT_OF_MEMORY, TIMEOUT = "killed", "out-of-memory", "timeout"
+"""Kinds of failure that a run's process does not store itself."""
 
 
 class LocalOptions(Options):
@@ -199,7 +199,7 @@ class LocalEngine(Engine):
                 message = worker.connection.recv()
             except (EOFError, OSError):
                 _let_exit(worker.process)
-                return True, None if worker.timed_out else _how_it_died(worker.process)
+                return True, f"{TIMEOUT}: over {work.limits.seconds:g} s" if worker.timed_out else _how_it_died(worker.process)
             kind, *rest = message
             if kind == "progress":
                 step, steps, first = rest[:3]
@@ -215,17 +215,17 @@ class LocalEngine(Engine):
         return False, None
 
     def _end(self, worker: _Worker, failure: str | None, work: Work, places: Packing) -> None:
-        """A killed run is tried again, as is one that ran out of the memory that it shared; a timeout, or the last of these, is a row."""
-        job, code = worker.job, worker.process.exitcode
+        """A killed run is tried again, as is one that ran out of the memory that it shared; the last of these, or a timeout, is a row."""
+        job = worker.job
         kind, _, message = (failure or "").partition(": ")
         helps = kind == OUT_OF_MEMORY and places.back_off(job.run.id)
         self._forget(worker, places)
-        if worker.timed_out and code != 0:
-            work.fail(job, "timeout", f"over {work.limits.seconds:g} s; its state is stored, and --retry timeout goes on from it")
-        elif helps:
+        if helps:
             work.put_back(job)
         elif kind == KILLED:
             self._try_again(job, message, work)
+        elif kind == TIMEOUT:
+            work.fail(job, kind, f"{message}; its state is stored, and --retry timeout goes on from it")
         elif kind == OUT_OF_MEMORY:
             work.fail(job, kind, message)
         else:
