@@ -34,7 +34,7 @@ Only = Annotated[list[str] | None, typer.Option("--only", metavar="KEY=VALUE", h
 Scale = Annotated[float, typer.Option("--scale", metavar="FACTOR", help="Multiply every duration: steps, epochs, warm-up, annealing.")]
 LimitData = Annotated[float | None, typer.Option("--limit-data", metavar="SHARE", help="Use this share of every split.")]
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 1-3 or 1,5.")]
-Gpus = Annotated[str | None, typer.Option("--gpus", metavar="GPUS", help="Run on these GPUs, as in 0-7 or 0,2; slurm: so many a job.")]
+Gpus = Annotated[str | None, typer.Option("--gpus", metavar="GPUS", help="Run on these GPUs, as in 0-7 or 0,2; on a cluster: so many a job.")]
 PerGpu = Annotated[str | None, typer.Option("--per-gpu", metavar="N|auto", help="Runs at a time on each GPU; auto: as many as its memory holds.")]
 Cpus = Annotated[int | None, typer.Option("--cpus", metavar="N", help="Run N runs at a time, one thread each (default: one a core).")]
 EngineName = Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Where runs are executed; `latentbench list engines`.")]
