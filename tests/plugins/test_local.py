@@ -111,7 +111,7 @@ def test_sigterm_to_every_process_at_once_saves_the_runs(tmp_path):
             os.kill(pid, number)
         time.sleep(0.01)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, out
+    assert process.returncode in (130, -signal.SIGTERM), out  # the last signal may come when all is saved
     assert "interrupted: 0 of 4 runs ended" in out
     assert len(list((suite.folder / "results" / "states").glob("*.safetensors"))) == 2
     assert not suite.wait_until_gone()
