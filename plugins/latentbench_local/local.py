@@ -42,6 +42,8 @@ POLL_EVERY = 1.0
 """Seconds between two looks at runs that others work on."""
 ATTEMPTS = 3
 """How often a run is started whose process is killed."""
+STARTS = 10
+"""How often in a row a process may fail to start."""
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """What asks the engine to stop, beside Ctrl-C."""
 OTHERS_MAY_SEND = (*STOPPING, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -90,6 +92,7 @@ class LocalEngine(Engine):
             raise UserError("gpus and cpus: choose one of them; `gpus: none` or --gpus none takes back the other's")
         self.running: list[_Worker] = []
         self.attempts: dict[str, int] = {}
+        self.unstarted = 0
 
     @property
     def device(self) -> Literal["cpu", "cuda"]:
@@ -154,7 +157,6 @@ class LocalEngine(Engine):
                 self._start(job, str(places.room(need(job))), work, places, need(job), context)
 
     def _start(self, job: Job, device: str, work: Work, places: Packing, need: int | None, context: ForkServerContext) -> None:
-        self.attempts[job.run.id] = self.attempts.get(job.run.id, 0) + 1
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=execute_in_process, args=(job, work.results, device, theirs, work.limits.save_every), daemon=True)
         try:
@@ -162,10 +164,17 @@ class LocalEngine(Engine):
             process.start()
         except (EOFError, OSError) as error:  # the fork server was killed meanwhile
             ours.close()
-            self._try_again(job, f"its process could not be started: {error!r}", work)
+            self.unstarted += 1
+            if self.unstarted >= STARTS:
+                work.fail(job, KILLED, f"its process could not be started: {error!r}")
+            else:
+                work.put_back(job)
+                time.sleep(POLL_EVERY)  # a server that is dying has no successor before it is gone
             return
         finally:
             theirs.close()
+        self.unstarted = 0
+        self.attempts[job.run.id] = self.attempts.get(job.run.id, 0) + 1
         places.enter(job.run.id, device, need)
         self.running.append(_Worker(job, process, ours))
         work.watcher.started(job, device)
