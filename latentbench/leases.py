@@ -58,7 +58,10 @@ class Leases:
         mine = self._mine(run_id)
         if mine is None:
             return False
-        os.utime(mine)
+        try:
+            os.utime(mine)
+        except FileNotFoundError:  # meanwhile
+            return False
         if progress is not None:
             write_atomically(self._progress_path(run_id), json.dumps(progress).encode())
         return True

@@ -115,6 +115,7 @@ def _execute(engine: Engine, work: Work, suite: str) -> None:
         stays = engine.goes_on
         raise
     finally:
+        work.let_go()
         if not stays:
             queue.unlink(missing_ok=True)
 

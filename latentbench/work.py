@@ -1,7 +1,7 @@
 """What an engine is given: runs that are to be done in a results folder, which it shares with others.
 
-A run is taken by its lease, and given back when it is done, when its process was killed, or when it was asked to stop. Whoever takes it looks once
-more what of it is still to do. What became of a run is learnt from the store, and nowhere else.
+A run is taken by its lease, which is kept as long as this process lives, and given back when it is done, when its process was killed, or when it was
+asked to stop. Whoever takes it looks once more what of it is still to do. What became of a run is learnt from the store, and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Protocol
 
 from latentbench.execute import SAVE_EVERY, described, provenance
+from latentbench.heartbeat import Heartbeat, Steps
 from latentbench.job import Job
-from latentbench.leases import TOUCH_EVERY, Leases
+from latentbench.leases import Leases
 from latentbench.store import EVALUATION_FAILED, Store
 
 FOLLOW_EVERY = 2.0
@@ -70,13 +71,13 @@ class Work:
         self.asked: Callable[[Job], bool] = lambda job: True
         self.failed = 0
         self.followed = False
-        self._kept: dict[str, float] = {}
+        self._heartbeat = Heartbeat(self.leases)
 
     def take(self, fits: Callable[[Job], bool] = lambda job: True) -> Job | None:
         """Lease the first run that fits and that nobody works on; None where there is none at the moment.
 
         It is removed from `left`, as are runs that turn out to be done already, and those that are not `asked` for any more. Who takes a run calls
-        `keep` all the time, and then `end`, `fail`, `give_up` or `put_back`.
+        `keep` now and then, and in the end `end`, `fail`, `give_up` or `put_back`.
         """
         fitting = [job for job in self.left if fits(job)]
         others = self.leases.busy() if fitting else set()
@@ -89,28 +90,25 @@ class Work:
                 continue
             if not self.leases.take(job.run.id, job.about):
                 continue
+            self._heartbeat.begin(job.run.id)
             self.left.remove(job)
             wanted = job.rest(*self.store.state_of(job.run.id))
             if wanted is not None:
-                self._kept[job.run.id] = time.monotonic()
                 return wanted
-            self.leases.give_back(job.run.id)
+            self._give_back(job.run.id)
             self._tell_of(job, here=False)
         return None
 
-    def keep(self, job: Job, progress: tuple[int, int, float] | None = None) -> bool:
-        """Say that the run is being worked on, and how far it is: step, steps, steps a second; cheap to call often.
+    def keep(self, job: Job, progress: Steps | None = None) -> bool:
+        """Say how far the run is, for those who ask for the status; costs nothing.
 
-        False: somebody has taken it over, whose results count, as its lease was not kept for long, as when this machine slept.
+        False: somebody has taken it over, whose results count, as when this machine slept for long.
         """
-        if time.monotonic() - self._kept[job.run.id] < TOUCH_EVERY:
-            return True
-        self._kept[job.run.id] = time.monotonic()
-        return self.leases.touch(job.run.id, progress)
+        return self._heartbeat.tell(job.run.id, progress)
 
     def end(self, job: Job, failure: str | None) -> None:
         """The run has its row in the store: it is done, or failed with `failure`."""
-        self.leases.give_back(job.run.id)
+        self._give_back(job.run.id)
         self.over.add(job.run.id)
         self.failed += failure is not None
         self.watcher.ended(job, failure)
@@ -126,12 +124,20 @@ class Work:
 
     def put_back(self, job: Job) -> None:
         """The run is to be tried again, before others."""
-        self.leases.give_back(job.run.id)
+        self._give_back(job.run.id)
         self.left.insert(0, job)
 
     def give_up(self, job: Job) -> None:
         """The run was stopped; its state is stored, for whoever goes on with it."""
-        self.leases.give_back(job.run.id)
+        self._give_back(job.run.id)
+
+    def let_go(self) -> None:
+        """Give back all that is still held, as when the engine has ended by an exception."""
+        held = self._heartbeat.held()
+        for run_id in held:
+            self._heartbeat.end(run_id)
+        for run_id in held:
+            self.leases.give_back(run_id)
 
     def stop(self) -> bool:
         """Whether a failure ends everything."""
@@ -161,6 +167,10 @@ class Work:
             if last:
                 break
             time.sleep(FOLLOW_EVERY if self.left else 0)
+
+    def _give_back(self, run_id: str) -> None:
+        self._heartbeat.end(run_id)
+        self.leases.give_back(run_id)
 
     def _tell_of(self, job: Job, here: bool) -> None:
         """Tell the watcher of a run that another process has done; one that failed there counts as failed. `here`: on behalf of this invocation."""

@@ -49,7 +49,10 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
         jobs, files = [job for job, _ in found], {job.run.id: path for job, path in found}
         work = Work(results, jobs, watch(jobs), limits, wait=False)
         work.asked = partial(_is_asked, files)
-        engine.run(work)
+        try:
+            engine.run(work)
+        finally:
+            work.let_go()
         failed, over = failed + work.failed, over | work.over
         if work.stop() or not work.over:
             break  # what is left is others' by now

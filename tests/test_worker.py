@@ -1,5 +1,6 @@
 """Pilots: what one invocation queues, others do."""
 
+import os
 import subprocess
 import sys
 import time
@@ -176,12 +177,36 @@ def test_a_run_that_another_invocation_saw_fail_has_failed(make_run, registry, t
     assert "FAILED non-finite" in capsys.readouterr().out
 
 
-def test_a_lease_is_touched_now_and_then_however_often_it_is_kept(jobs, tmp_path, monkeypatch):
-    touched = []
-    monkeypatch.setattr(Leases, "touch", lambda leases, run_id, progress=None: touched.append(run_id) or True)
-    clock = iter(range(0, 1000, 3))
-    monkeypatch.setattr("latentbench.work.time.monotonic", lambda: next(clock))
-    work = Work(tmp_path, jobs, Progress().watch(jobs))
-    job = work.take()
-    assert all(work.keep(job) for _ in range(20))
-    assert 4 <= len(touched) <= 6  # every tenth second of sixty
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_run_is_not_taken_over_while_its_owner_waits_for_a_fork_server(jobs, tmp_path):
+    """On another machine, where nobody sees whether it lives; its fork server needs longer than a lease is good for without a touch."""
+    enqueue(tmp_path, "s", jobs[:1], goes_on=True)
+
+    def worker(node, **environment):
+        environment = {**os.environ, "LATENTBENCH_TEST_NODES": "1", "SLURMD_NODENAME": node, **environment}
+        command = [sys.executable, "-m", "latentbench", "worker", str(tmp_path), "--cpus", "1"]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    slow = worker("n1", LATENTBENCH_TEST_SLOW_FORK_SERVER="14")
+    while not list((tmp_path / "leases").glob("*.json")) and slow.poll() is None:
+        time.sleep(0.05)
+    time.sleep(9)
+    out, _ = worker("n2").communicate(timeout=60)
+    assert "0 runs in" in out
+    out, _ = slow.communicate(timeout=60)
+    assert "1 runs in" in out
+    assert (tmp_path / "logs" / f"{jobs[0].run.id}.log").read_text().count("started") == 1
+
+
+def test_what_an_engine_held_when_it_failed_is_given_back(jobs, tmp_path, registry, monkeypatch):
+    enqueue(tmp_path, "s", jobs, goes_on=True)
+
+    def take_and_fail(engine, work):
+        work.take()
+        raise OSError("gone")
+
+    monkeypatch.setattr(registry.engine("test_inline"), "run", take_and_fail)
+    with pytest.raises(OSError, match="gone"):
+        work_off(tmp_path, registry.engine("test_inline")(Options()), Progress().watch)
+    assert not list((tmp_path / "leases").iterdir())

@@ -186,7 +186,7 @@ class LocalEngine(Engine):
             work.fail(job, KILLED, reason)
 
     def _look_after(self, worker: _Worker, work: Work, places: Packing) -> None:
-        """Take in what a worker has said; keep its lease; end it where its time is up."""
+        """Take in what a worker has said; end it where its time is up, or where somebody has taken its run over."""
         ended, failure = self._listen(worker, work, places)
         now = time.monotonic()
         if ended:
@@ -194,7 +194,7 @@ class LocalEngine(Engine):
         elif not work.keep(worker.job, worker.progress):
             _kill(worker.process)
             self._forget(worker, places)
-            work.left.append(worker.job)
+            work.put_back(worker.job)
         elif worker.asked_to_stop is None and work.limits.seconds is not None and now - worker.began > work.limits.seconds:
             worker.timed_out, worker.asked_to_stop = True, now
             worker.process.terminate()

@@ -190,9 +190,10 @@ def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, 
     lost = processes_of(node, [job for job, where in submitted.jobs() if where == node])
     assert len(lost) > 3
     try:
-        for pid in lost:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # all at once: none sees another die
+            for pid in lost:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
         killed_at, done = time.time(), submitted.done()
         submitted.finish()
         intervals = check(submitted, killed_at)

@@ -35,10 +35,13 @@ if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
 if "LATENTBENCH_TEST_NODES" in os.environ:  # every node of a cluster on this machine is a machine of its own
     import platform
 
-    from latentbench import leases, work
+    from latentbench import heartbeat, leases
 
     platform.node = lambda: os.environ.get("SLURMD_NODENAME", "submitting")
-    leases.STALE_AFTER, work.TOUCH_EVERY = 8.0, 1.0
+    leases.STALE_AFTER, heartbeat.TOUCH_EVERY = 8.0, 1.0
+
+if "LATENTBENCH_TEST_SLOW_FORK_SERVER" in os.environ and b"forkserver" in Path("/proc/self/cmdline").read_bytes():
+    time.sleep(float(os.environ["LATENTBENCH_TEST_SLOW_FORK_SERVER"]))
 
 
 class LcaOptions(Options):
