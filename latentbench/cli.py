@@ -320,7 +320,7 @@ def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
 def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None) -> Changes:
     from latentbench.compare import parse_only
     from latentbench.plan import Changes
-    from latentbench.suite import parse_value
+    from latentbench.yaml_source import parse_value
 
     if not 0 < scale < float("inf"):
         raise UserError(f"--scale {scale:g}: expected a number above 0")

@@ -17,7 +17,8 @@ from scipy.special import stdtrit
 
 from latentbench.errors import UserError, nearest, unknown
 from latentbench.store import SETTINGS, Store
-from latentbench.suite import NESTED, parse_value
+from latentbench.suite import NESTED
+from latentbench.yaml_source import parse_value
 
 CONFIDENCE = 0.99
 INSIDE = (*NESTED, "plugins", "dataset_sources")

@@ -1,7 +1,8 @@
 """Mistakes in what a user gave: one message, exit code 2, no traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class UserError(Exception):
@@ -22,3 +23,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that nobody knows: the nearest known name and all that are allowed."""
     names = sorted(known)
     return f"unknown {kind} '{name}'{nearest(name, names)}; known: {', '.join(names) or 'none'}"
+
+
+def explain_problem(problem: Any, known: Mapping[str, Any]) -> str:
+    """One pydantic problem in one line: which key, what is allowed, what was found."""
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}"
+    if problem["type"] == "missing":
+        return f"'{key}' is missing"
+    found = "" if problem["type"] == "value_error" and not key else f", got {problem['input']!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key + ': ' if key else ''}{message[0].lower()}{message[1:]}{found}"

@@ -11,9 +11,9 @@ import platformdirs
 from pydantic import ValidationError
 
 from latentbench.engine import Engine
-from latentbench.errors import UserError
+from latentbench.errors import UserError, explain_problem
+from latentbench.profile import EngineSpec, load_profile
 from latentbench.registry import Registry
-from latentbench.suite import EngineSpec, explain_problem, load_profile
 
 
 @dataclass(frozen=True)

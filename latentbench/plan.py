@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from latentbench.errors import MissingPluginError, UserError
+from latentbench.errors import MissingPluginError, UserError, explain_problem
 from latentbench.evaluation import Evaluation
 from latentbench.job import EvaluationPlan
 from latentbench.part import Assembly, Options
@@ -18,7 +18,7 @@ from latentbench.registry import Registry
 from latentbench.resolve import InapplicableError, Resolved, resolve, unread_message
 from latentbench.settings import Run, digest
 from latentbench.store import EVALUATION_FAILED, Store, revision
-from latentbench.suite import NESTED, EvaluationSpec, Leaderboard, Suite, Sweep, check_key, explain_problem
+from latentbench.suite import NESTED, EvaluationSpec, Leaderboard, Suite, Sweep, check_key
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from latentbench.dataset import DataSet
-from latentbench.errors import UserError, nearest
+from latentbench.errors import UserError, explain_problem, nearest
 from latentbench.network import Network
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
 from latentbench.settings import Run, Settings
-from latentbench.suite import NESTED, explain_problem, merged
+from latentbench.suite import NESTED, merged
 
 P = TypeVar("P", bound=Part)
 OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}

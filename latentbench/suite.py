@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from latentbench.errors import UserError, nearest
 from latentbench.part import Options
+from latentbench.profile import Engine, EngineSpec
 from latentbench.settings import Settings, Training
+from latentbench.yaml_source import Place, Source
 
-Place = tuple[str | int, ...]
-"""Where something stands in a YAML file: the keys and indices on the way to it."""
 Dotted = Mapping[str, Any]
 """Settings with dotted keys, like `training.epochs`."""
 NESTED = ("family_options", "estimator_options", "encoder_options", "decoder_options", "training")
@@ -34,18 +32,6 @@ class Leaderboard(Options):
     metric: str = Field(description="Metric in the cells.")
     rows: list[str] = Field(description="Settings whose values name the rows.")
     columns: list[str] = Field(default_factory=list, description="Settings whose values name the columns.")
-
-
-class EngineSection(Options):
-    """Where runs are executed: the engine's name and its options."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str = Field(description="Name of the engine.")
-
-
-Engine = Annotated[EngineSection, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
-"""The name alone will do."""
 
 
 class SuiteFile(Options):
@@ -68,15 +54,6 @@ class SuiteFile(Options):
 @dataclass(frozen=True)
 class EvaluationSpec:
     """One evaluation that a suite asks for, as written."""
-
-    name: str
-    options: Mapping[str, Any]
-    where: str
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """The engine that a suite or a profile names, and its options, as written."""
 
     name: str
     options: Mapping[str, Any]
@@ -146,26 +123,6 @@ class Suite:
     engine: EngineSpec | None = None
 
 
-class ProfileFile(Options):
-    """What a profile may hold: what belongs to a place and not to a suite."""
-
-    engine: Engine = Field(description="Where runs are executed.")
-
-
-def load_profile(path: Path) -> EngineSpec:
-    """Read the `engine:` section of a profile.
-
-    Raises:
-        UserError: as `load_suite`.
-    """
-    source = _Source.read(path, "profile")
-    try:
-        profile = ProfileFile.model_validate(source.data)
-    except ValidationError as error:
-        raise UserError(source.explain(error, ProfileFile)) from error
-    return _engine(profile.engine, source)
-
-
 def load_suite(path: Path) -> Suite:
     """Read a suite file and those it includes.
 
@@ -176,7 +133,7 @@ def load_suite(path: Path) -> Suite:
 
 
 def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
-    source = _Source.read(path)
+    source = Source.read(path, "suite", "`name` and `sweeps`")
     try:
         suite = SuiteFile.model_validate(source.data)
     except ValidationError as error:
@@ -198,15 +155,11 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
     own = [_sweep(index, raw, suite, evaluations, source) for index, raw in enumerate(suite.sweeps)]
     expected = [name for child in included for name in child.expect] + ([suite.expect] if isinstance(suite.expect, str) else suite.expect)
     sweeps = (*(s for child in included for s in child.sweeps), *own)
-    engine = None if suite.engine is None else _engine(suite.engine, source)
+    engine = None if suite.engine is None else suite.engine.spec(source)
     return Suite(suite.name, sweeps, suite.leaderboard, suite.description, tuple(dict.fromkeys(expected)), engine)
 
 
-def _engine(section: EngineSection, source: _Source) -> EngineSpec:
-    return EngineSpec(section.name, section.model_extra or {}, source.where(("engine",)))
-
-
-def _evaluations(suite: SuiteFile, source: _Source) -> Iterator[EvaluationSpec]:
+def _evaluations(suite: SuiteFile, source: Source) -> Iterator[EvaluationSpec]:
     for index, entry in enumerate(suite.evaluations):
         where = source.where(("evaluations", index))
         if isinstance(entry, str):
@@ -216,7 +169,7 @@ def _evaluations(suite: SuiteFile, source: _Source) -> Iterator[EvaluationSpec]:
             yield EvaluationSpec(name, options, where)
 
 
-def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple[EvaluationSpec, ...], source: _Source) -> Sweep:
+def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple[EvaluationSpec, ...], source: Source) -> Sweep:
     at = ("sweeps", index)
     own = {key: value for key, value in raw.items() if key not in ("zip", "exclude", "overrides")}
     axes, defaults = _dotted(own, source, at), _dotted(suite.defaults, source, ("defaults",))
@@ -245,7 +198,7 @@ def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple
     )
 
 
-def _override(rule: dict[str, Any], source: _Source, at: Place) -> tuple[Dotted, Dotted, str]:
+def _override(rule: dict[str, Any], source: Source, at: Place) -> tuple[Dotted, Dotted, str]:
     if set(rule) != {"match", "set"} or not all(isinstance(rule[key], dict) for key in rule):
         raise UserError(f"{source.where(at)}: an override has two parts, `match: {{...}}` and `set: {{...}}`")
     return _dotted(rule["match"], source, (*at, "match")), _dotted(rule["set"], source, (*at, "set")), source.where(at)
@@ -261,7 +214,7 @@ def _product(axes: Dotted, sweep: Sweep) -> Iterator[dict[str, Any]]:
         yield dict(zip(axes, values, strict=True))
 
 
-def _check_zip(axes: Dotted, swept: Dotted, source: _Source, at: Place) -> None:
+def _check_zip(axes: Dotted, swept: Dotted, source: Source, at: Place) -> None:
     lengths = {key: len(value) if isinstance(value, list) else None for key, value in axes.items()}
     if axes and (None in lengths.values() or len(set(lengths.values())) != 1 or 0 in lengths.values()):
         raise UserError(f"{source.where(at)}: zip needs lists of one length, got {', '.join(f'{k}: {v}' for k, v in lengths.items())}")
@@ -274,7 +227,7 @@ def _together(axes: Dotted) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=True)] if axes else [{}]
 
 
-def _rules(raw: Any, source: _Source, at: Place) -> list[dict[str, Any]]:
+def _rules(raw: Any, source: Source, at: Place) -> list[dict[str, Any]]:
     if not isinstance(raw, list) or not all(isinstance(rule, dict) for rule in raw):
         raise UserError(f"{source.where(at)}: '{at[-1]}' is a list of mappings")
     return raw
@@ -284,7 +237,7 @@ def _matches(point: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
     return all(point.get(key) in (value if isinstance(value, list) else [value]) for key, value in rule.items())
 
 
-def _dotted(raw: Any, source: _Source, at: Place) -> dict[str, Any]:
+def _dotted(raw: Any, source: Source, at: Place) -> dict[str, Any]:
     """Nested settings as dotted keys, their names checked."""
     if not isinstance(raw, dict):
         raise UserError(f"{source.where(at)}: expected settings like `family: poisson`, got {raw!r}")
@@ -301,7 +254,7 @@ def _dotted(raw: Any, source: _Source, at: Place) -> dict[str, Any]:
     return flat
 
 
-def _check_at(source: _Source, at: Place, key: str) -> None:
+def _check_at(source: Source, at: Place, key: str) -> None:
     try:
         check_key(key)
     except UserError as error:
@@ -327,105 +280,3 @@ def check_key(key: str) -> None:
 
 def _suggest(name: str, prefix: str, known: Mapping[str, Any]) -> str:
     return nearest(name, known).replace("'", f"'{prefix}", 1)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A parsed YAML file that remembers the line of every key and item."""
-
-    path: Path
-    data: Any
-    lines: dict[Place, int] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path, kind: str = "suite") -> _Source:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            beside = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-            hint = nearest(path.name, beside)
-            raise UserError(f"{kind} file {path} does not exist{hint}") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{kind} file {path} cannot be read: {error}") from error
-        try:
-            node = yaml.compose(text, Loader=_Loader)
-            lines: dict[Place, int] = {}
-            data = _construct(node, (), lines, path) if node else None
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            raise UserError(f"{path}:{mark.line + 1 if mark else 1}: not valid YAML: {error.problem}") from error
-        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # the last three come from YAML's more exotic values
-            raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(data, dict):
-            holds = {"suite": "`name` and `sweeps`"}.get(kind, "`engine`")
-            raise UserError(f"{path}: a {kind} is a mapping with {holds}, got {'nothing' if data is None else type(data).__name__}")
-        return cls(path, data, lines)
-
-    def where(self, at: Place) -> str:
-        """`file:line` of the innermost key on the way to `at` that the file has."""
-        while at and at not in self.lines:
-            at = at[:-1]
-        return f"{self.path}:{self.lines.get(at, 1)}"
-
-    def explain(self, error: ValidationError, model: type[Options]) -> str:
-        """The first problem of a validation, with file and line."""
-        problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")  # a misspelt key explains a missing one
-        return f"{self.where(problem['loc'])}: {explain_problem(problem, model.model_fields)}"
-
-
-def explain_problem(problem: Any, known: Mapping[str, Any]) -> str:
-    """One pydantic problem in one line: which key, what is allowed, what was found."""
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}"
-    if problem["type"] == "missing":
-        return f"'{key}' is missing"
-    found = "" if problem["type"] == "value_error" and not key else f", got {problem['input']!r}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key + ': ' if key else ''}{message[0].lower()}{message[1:]}{found}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's floats: PyYAML reads 1e-4 as a text."""
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
-
-
-def _construct(node: yaml.Node, at: Place, lines: dict[Place, int], path: Path) -> Any:
-    lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        own = [(key.value, key.start_mark.line + 1) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for index, (key, line) in enumerate(own):
-            if key in [other for other, _ in own[:index]]:
-                raise UserError(f"{path}:{line}: the key '{key}' stands twice")
-        _Loader("").flatten_mapping(node)  # takes in merge keys, `<<: *anchor`; the mapping's own keys come last and win
-        result: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = _scalar(key_node)
-            lines[(*at, key)] = key_node.start_mark.line + 1
-            result[key] = _construct(value_node, (*at, key), lines, path)
-        return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(item, (*at, index), lines, path) for index, item in enumerate(node.value)]
-    return _scalar(node)
-
-
-def _scalar(node: yaml.Node) -> Any:
-    loader = _Loader("")
-    try:
-        return loader.construct_object(node, deep=True)
-    finally:
-        loader.dispose()
-
-
-def parse_value(text: str) -> Any:
-    """A value given on the command line, read as YAML.
-
-    Raises:
-        UserError: it is not YAML.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f"cannot read the value {text!r}: {' '.join(str(error).split())}") from error

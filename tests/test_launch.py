@@ -4,7 +4,8 @@ import pytest
 
 from latentbench.errors import UserError
 from latentbench.launch import Launch, choose_engine
-from latentbench.suite import EngineSpec, load_suite
+from latentbench.profile import EngineSpec
+from latentbench.suite import load_suite
 
 SUITE = """\
 name: s
