@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from multiprocessing import forkserver
 
 import pandas as pd
 import pytest
@@ -34,18 +35,29 @@ def suite(suite_file):
     return suite_file(SUITE.replace("FAMILY", "[poisson, gaussian]"))
 
 
+def local_engine(suite, results):
+    """`latentbench run --cpus 1`, with a fork server that is not the one of the process that this one was forked from."""
+    forkserver._forkserver.__init__()
+    return run_suite(suite, results, Launch("local", flags={"cpus": 1}))
+
+
+def inline_engine(suite, results):
+    return run_suite(suite, results, INLINE)
+
+
 @pytest.mark.slow
-def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(suite_file, tmp_path):
-    """Planning, queue, lease and run, all in one process: killed at one place after the other, and called again."""
+@pytest.mark.parametrize(("invocation", "at_least"), [(inline_engine, 50), (local_engine, 20)])
+def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(invocation, at_least, suite_file, tmp_path):
+    """Planning, queue, lease, and with one engine the run too: killed at one place after the other, and called again."""
     suite, calm = suite_file(SUITE.replace("FAMILY", "poisson")), tmp_path / "calm"
-    assert run_suite(suite, calm, INLINE) == 0
+    assert inline_engine(suite, calm) == 0
     places = 0
     while True:
         results = tmp_path / f"killed{places}"
 
         def disturbed(results=results, places=places):
             Killer(places).install()
-            run_suite(suite, results, INLINE)
+            invocation(suite, results)
 
         status = in_a_fork(disturbed)
         if not os.WIFSIGNALED(status):
@@ -53,14 +65,14 @@ def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(suite_file
             break
         assert os.WTERMSIG(status) == signal.SIGKILL
         places += 1
-        assert in_a_fork(lambda results=results: run_suite(suite, results, INLINE)) == 0
+        assert in_a_fork(lambda results=results: inline_engine(suite, results)) == 0
         assert same(results, calm), places
         assert set(pd.read_parquet(results / "runs")["status"]) == {"done"}
         for folder in ("states", "queue", "leases"):
             assert not list((results / folder).glob("[!.]*")), (folder, places)
         shutil.rmtree(results)
     print(f"{places} places")
-    assert places > 50
+    assert places > at_least
 
 
 def test_a_folder_that_becomes_read_only_ends_a_suite_and_the_same_call_goes_on(suite, tmp_path, disk, monkeypatch):
