@@ -3,7 +3,7 @@
 import sys
 
 from latentbench.errors import UserError
-from latentbench.files import is_full
+from latentbench.files import cannot_store
 
 
 def main() -> None:
@@ -22,8 +22,8 @@ def main() -> None:
         sys.stderr.close()  # the reader of a pipe has gone: nothing is left to say
         sys.exit(0)
     except Exception as error:
-        if is_full(error):
-            _refuse(f"{error}. What is stored is whole; the same command goes on when there is room")
+        if cannot_store(error):
+            _refuse(f"{error}. What is stored is whole; the same command goes on when it can be written")
         # What typer finds wrong with flags and arguments; the class has moved between its versions, the method has not.
         message = getattr(error, "format_message", None)
         if message is None:

@@ -240,13 +240,13 @@ def compact(results: Results = DEFAULT_RESULTS) -> None:
     from latentbench.leases import Leases
     from latentbench.store import Store
 
-    working = Leases(results / "leases").busy() if (results / "leases").is_dir() else ()
-    if working:
-        raise UserError(f"results folder {results}: {len(working)} runs are being worked on; `latentbench status` shows them")
     store = Store(results)
     if not store.exists():
         raise UserError(f"results folder {results} has no results")
     store.check_writable()
+    working = Leases(results / "leases").busy()
+    if working:
+        raise UserError(f"results folder {results}: {len(working)} runs are being worked on; `latentbench status` shows them")
     print(f"{store.compact()} files fewer in {results}")
 
 

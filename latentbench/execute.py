@@ -18,7 +18,7 @@ from latentbench.dataset import Splits
 from latentbench.errors import MissingPluginError
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
-from latentbench.files import is_full
+from latentbench.files import cannot_store
 from latentbench.job import Job
 from latentbench.model import Model, build_model
 from latentbench.plan import Unplanned
@@ -85,7 +85,7 @@ def execute(
             trained, earlier = _train(job.run, model, splits, store, report, stopping, save_every)
         failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
     except Exception as error:  # whatever went wrong in a run is a result of that run
-        if isinstance(error, (InterruptedRunError, *unstored)) or is_full(error):
+        if isinstance(error, (InterruptedRunError, *unstored)) or cannot_store(error):
             raise
         row = {**described(job.run), **provenance(device), "started": began, "wall_seconds": time.monotonic() - start, **failure(error)}
         if job.trained:

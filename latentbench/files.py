@@ -3,15 +3,37 @@
 import errno
 import hashlib
 import os
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether an error says that nothing can be stored any more: the disk is full, or has become read-only."""
-    return isinstance(error, OSError) and error.errno in FULL
+class StoringError(OSError):
+    """Nothing can be stored any more, as the disk is full, or a folder has become read-only. Its file name is that of what was to be stored."""
+
+
+def cannot_store(error: BaseException) -> bool:
+    """Whether an error says that nothing can be stored any more, which is no failure of whatever was at work."""
+    return isinstance(error, StoringError) or (isinstance(error, OSError) and error.errno in FULL)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Let errors of what is done here name `path`, as errors of writing name no file.
+
+    Raises:
+        StoringError: nothing can be stored any more.
+        OSError: any other error of files.
+    """
+    try:
+        yield
+    except OSError as error:
+        kind = StoringError if error.errno in (*FULL, *FORBIDDEN) else OSError
+        raise kind(error.errno, error.strerror, str(path)) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -20,21 +42,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     Temporary names start with a dot, so that readers of a folder of fragments pass them over.
 
     Raises:
-        OSError: the folder cannot be made or written; nothing is left behind under `path`, which the error names.
+        OSError: as `storing`; nothing is left behind under `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # an error of writing names no file
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    with storing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        OSError: as `storing`.
+    """
+    with storing(path):
+        path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

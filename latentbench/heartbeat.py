@@ -39,7 +39,7 @@ class Heartbeat:
             self._held[run_id] = _Held()
             if self._over is None:
                 self._over = threading.Event()
-                threading.Thread(target=self._beat, args=(self._over,), name="heartbeat of leases", daemon=True).start()
+                threading.Thread(target=self._go_on, args=(self._over,), name="heartbeat of leases", daemon=True).start()
 
     def end(self, run_id: str) -> None:
         """Touch it no more: when this returns, nothing is written about it any more."""
@@ -59,11 +59,15 @@ class Heartbeat:
         """The runs whose leases are touched."""
         return list(self._held)
 
-    def _beat(self, over: threading.Event) -> None:
+    def beat(self) -> None:
+        """Touch every lease now."""
+        for run_id in self.held():
+            with self._lock, suppress(OSError):
+                if run_id in self._held:
+                    held = self._held[run_id]
+                    held.lost = not self.leases.touch(run_id, held.progress)
+
+    def _go_on(self, over: threading.Event) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the main thread gets them, and wakes up
         while not over.wait(TOUCH_EVERY):
-            for run_id in self.held():
-                with self._lock, suppress(OSError):
-                    if run_id in self._held:
-                        held = self._held[run_id]
-                        held.lost = not self.leases.touch(run_id, held.progress)
+            self.beat()

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from latentbench.files import write_atomically
+from latentbench.files import remove, storing, write_atomically
 
 STALE_AFTER = 60.0
 """Seconds without a touch after which a lease is nobody's."""
@@ -37,7 +37,8 @@ class Leases:
 
     def take(self, run_id: str, about: str = "") -> bool:
         """Whether this owner has got the run: nobody else had it, or their lease was stale. `about` says in words what the run is."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with storing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         held = self._held(run_id)
         if any(not _is_stale(path, seen, self._now()) for path, seen in held.values()):
             return False
@@ -47,10 +48,10 @@ class Leases:
         now = self._now()
         others = {number for number, (path, seen) in self._held(run_id).items() if number != generation and not _is_stale(path, seen, now)}
         if others:  # somebody who looked at another time has got it too
-            self._path(run_id, generation).unlink(missing_ok=True)
+            remove(self._path(run_id, generation))
             return False
         for path, _ in held.values():
-            path.unlink(missing_ok=True)
+            remove(path)
         return True
 
     def touch(self, run_id: str, progress: tuple[int, int, float] | None = None) -> bool:
@@ -70,8 +71,14 @@ class Leases:
         """End this owner's lease."""
         mine = self._mine(run_id)
         if mine is not None:
-            self._progress_path(run_id).unlink(missing_ok=True)
-            mine.unlink(missing_ok=True)
+            remove(self._progress_path(run_id))
+            remove(mine)
+
+    def give_back_all(self) -> None:
+        """End all leases of this owner, those too that it was interrupted in taking or giving back; one that cannot be removed grows stale."""
+        for run_id in self._names():
+            with suppress(OSError):
+                self.give_back(run_id)
 
     def busy(self) -> set[str]:
         """The runs that somebody works on."""
@@ -85,8 +92,8 @@ class Leases:
         for name in self._names() - self.busy():
             for path, seen in self._held(name).values():
                 if _is_stale(path, seen, now):
-                    path.unlink(missing_ok=True)
-                    self._progress_path(name).unlink(missing_ok=True)
+                    remove(path)
+                    remove(self._progress_path(name))
 
     def all(self) -> dict[str, dict[str, Any]]:
         """Every lease that is not stale, by run id: `about`, host, process, `since` (by the owner's clock), and the `progress` that it last told.
@@ -119,13 +126,16 @@ class Leases:
         """The leases of a run by generation: file and content; a damaged one has none."""
         found = {}
         for path in self.folder.glob(f"{run_id}.*.json"):
+            generation = path.name.split(".")[-2]
+            if not generation.isdecimal():
+                continue
             try:
                 content = json.loads(path.read_text())
             except FileNotFoundError:
                 continue
             except ValueError:
                 content = {}
-            found[int(path.name.split(".")[-2])] = path, content if isinstance(content, dict) else {}
+            found[int(generation)] = path, content if isinstance(content, dict) else {}
         return found
 
     def _mine(self, run_id: str) -> Path | None:
@@ -139,12 +149,11 @@ class Leases:
         lease, draft = self._path(run_id, generation), self.folder / f".{run_id}.{uuid.uuid4().hex}.tmp"
         content = json.dumps({"owner": self.owner, **this_process(), "about": about, "since": datetime.now(UTC).isoformat(timespec="seconds")})
         try:
-            draft.write_text(content)
-            _link_or_make(draft, lease, content)
+            with storing(lease):
+                draft.write_text(content)
+                _link_or_make(draft, lease, content)
         except FileExistsError:
             return False
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(lease)) from error
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -153,9 +162,10 @@ class Leases:
     def _now(self) -> float:
         """The time by the clock of the folder's file system."""
         probe = self.folder / f".clock.{uuid.uuid4().hex}.tmp"
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink(missing_ok=True)
+        with storing(self.folder):
+            probe.touch()
+            now = probe.stat().st_mtime
+            probe.unlink(missing_ok=True)
         return now
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentbench.errors import UserError
-from latentbench.files import write_atomically
+from latentbench.files import remove, write_atomically
 from latentbench.job import EvaluationPlan, Job
 from latentbench.leases import is_gone, this_process
 from latentbench.settings import Run
@@ -109,16 +109,21 @@ def prune(results: Path, store: Store, suite: str | None = None) -> None:
     """Remove queue files none of whose runs is queued, and those of a `suite` whose process, on this machine, was killed."""
     for queue in _thinned(results, store):
         if not queue.entries or (queue.suite == suite and is_gone(queue.owner)):
-            queue.path.unlink(missing_ok=True)
+            remove(queue.path)
 
 
 def cancel(results: Path) -> int:
-    """Remove all queue files; return how many runs they had. Runs that have begun go on."""
+    """Remove all queue files; return how many runs they had. Runs that have begun go on.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    Store(results).check_exists()
     runs: set[str] = set()
     for path in sorted((results / "queue").glob("[!.]*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
             runs |= {str(entry["id"]) for entry in json.loads(path.read_text())["jobs"]}
-        path.unlink(missing_ok=True)
+        remove(path)
     return len(runs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def run_suite(
     selection: Selection = MISSING,
     limits: Limits = NO_LIMITS,
 ) -> int:
-    """Run what is not done, print progress, a summary and the leaderboard; return how many runs failed or were left.
+    """Run what is not done, print progress, a summary and the leaderboard; return how many runs of the suite have failed or were left.
 
     Runs that another invocation works on are left to it, and waited for.
 
@@ -87,7 +88,7 @@ def run_suite(
         work = Work(results, jobs, progress.watch(jobs), limits)
         _execute(engine, work, plan.name)
     progress.summary(results, len(plan.blocked))
-    _remarks(plan, jobs, progress)
+    failed_before = _remarks(plan, jobs, progress)
     undone = len(work.left) + len(work.cancelled)
     if undone and engine.goes_on and not work.followed:
         progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
@@ -97,7 +98,7 @@ def run_suite(
     elif undone and not work.stop():
         progress.say(f"{undone} runs are not done, and nobody works on them; the same command goes on")
     _print_leaderboard(plan, results)
-    return work.failed + undone + len(plan.blocked)
+    return work.failed + undone + len(plan.blocked) + failed_before
 
 
 def _execute(engine: Engine, work: Work, suite: str) -> None:
@@ -117,7 +118,8 @@ def _execute(engine: Engine, work: Work, suite: str) -> None:
     finally:
         work.let_go()
         if not stays:
-            queue.unlink(missing_ok=True)
+            with suppress(OSError):  # the next invocation of the suite removes it
+                queue.unlink(missing_ok=True)
 
 
 def _forget_states(run_ids: Iterable[str], results: Path) -> None:
@@ -139,8 +141,8 @@ def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None
         progress.say(f"cannot run {item.settings.get('family')} on {item.settings.get('dataset')}: {item.reason}")
 
 
-def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> None:
-    """What was not run, and how it would be."""
+def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> int:
+    """Say what was not run, and how it would be; return how many of these runs have failed before."""
     tried = {job.run.id for job in jobs}
     already = [item for item in plan.runs if item.state == "failed" and item.run.id not in tried]
     stale = sum(item.state == "stale" and item.run.id not in tried for item in plan.runs)
@@ -148,6 +150,7 @@ def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> None:
         progress.say(f"{len(already)} runs failed before and were not tried again; --retry all does")
     if stale:
         progress.say(f"{stale} stored runs are stale: the source of a plugin has changed since; --refresh stale runs them again")
+    return len(already)
 
 
 def _longest_first(jobs: Sequence[Job], store: Store) -> list[Job]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentbench.errors import UserError
 from latentbench.leases import Leases
 from latentbench.queue import waiting
 from latentbench.store import Store
@@ -44,16 +43,16 @@ def status(results: Path) -> Status:
     Raises:
         UserError: there is no such folder, or something in it cannot be read.
     """
-    if not results.is_dir():
-        raise UserError(f"results folder {results} does not exist")
     store = Store(results)
-    kinds = [row["failure_kind"] for row in store.run_states().values()]
+    store.check_exists()
+    rows = store.run_states()
+    kinds = [row["failure_kind"] for row in rows.values()]
     outcomes = Counter(f"failed: {kind}" if isinstance(kind, str) else "done" for kind in kinds)  # none comes back from pandas as NaN
     leases = Leases(results / "leases").all()
     running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
     queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, store).items() if run_id not in leases}
     saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
-    return Status(dict(outcomes), running, queued, sorted(saved - leases.keys() - queued.keys()))
+    return Status(dict(outcomes), running, queued, sorted(saved - rows.keys() - leases.keys() - queued.keys()))
 
 
 def _running(run_id: str, lease: Mapping[str, object]) -> Running:

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latentbench.errors import UserError
-from latentbench.files import write_atomically
+from latentbench.files import remove, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +98,11 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def check_exists(self) -> None:
+        """Raise a UserError where there is no such folder."""
+        if not self.path.is_dir():
+            raise UserError(f"results folder {self.path} {'is not a folder' if self.path.exists() else 'does not exist'}")
 
     def check_writable(self) -> None:
         """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here.
@@ -173,7 +178,7 @@ class Store:
                 write_atomically(self.path / table / f"{COMPACT}{number:06d}.parquet", buffer.getvalue())
         for table in sorted(tables, key=lambda name: name != "runs"):
             for path in before[table]:
-                path.unlink(missing_ok=True)
+                remove(path)
         return sum(map(len, before.values())) - sum(bool(paths) for paths in before.values())
 
     def _expand(self, run_id: str) -> None:
@@ -238,11 +243,11 @@ class Store:
         self._expand(run_id)
         hides = any(map(_is_compact, self._fragments("runs"))) and bool(self._row(run_id))
         for path in [self.path / "runs" / f"{run_id}.parquet", *(p for t in TABLES for p in (self.path / t).glob(f"{run_id}[-.]*"))]:
-            path.unlink(missing_ok=True)
+            remove(path)
         if hides:
             self.write_rows("runs", run_id, [])  # a fragment without rows hides those of a compact file
         for path in (p for kind in ("arrays", "pictures") for p in (self.path / kind / run_id).glob("*")):
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def write_arrays(self, run_id: str, evaluation_id: str, arrays: Mapping[str, Tensor]) -> None:
         """Write the arrays that an evaluation made for figures."""
@@ -297,7 +302,7 @@ class Store:
 
     def forget_state(self, run_id: str) -> None:
         """Remove a run's state."""
-        self.state_path(run_id).unlink(missing_ok=True)
+        remove(self.state_path(run_id))
 
     def log_path(self, run_id: str) -> Path:
         """Where a run's process writes what it prints."""

@@ -85,8 +85,7 @@ class Work:
             if job.run.id in others:
                 continue
             if not self.asked(job):
-                self.left.remove(job)
-                self.cancelled.append(job)
+                self._drop(job)
                 continue
             if not self.leases.take(job.run.id, job.about):
                 continue
@@ -99,12 +98,24 @@ class Work:
             self._tell_of(job, here=False)
         return None
 
+    def _drop(self, job: Job) -> None:
+        """A run that is not asked for any more is done, by another process, or was cancelled."""
+        self.left.remove(job)
+        if job.rest(*self.store.state_of(job.run.id)) is None:
+            self._tell_of(job, here=False)
+        else:
+            self.cancelled.append(job)
+
     def keep(self, job: Job, progress: Steps | None = None) -> bool:
         """Say how far the run is, for those who ask for the status; costs nothing.
 
         False: somebody has taken it over, whose results count, as when this machine slept for long.
         """
         return self._heartbeat.tell(job.run.id, progress)
+
+    def wake(self) -> None:
+        """Look at once whether others have taken runs over, as after this process was stopped for a while; then `keep` knows."""
+        self._heartbeat.beat()
 
     def end(self, job: Job, failure: str | None) -> None:
         """The run has its row in the store: it is done, or failed with `failure`."""
@@ -133,11 +144,9 @@ class Work:
 
     def let_go(self) -> None:
         """Give back all that is still held, as when the engine has ended by an exception."""
-        held = self._heartbeat.held()
-        for run_id in held:
+        for run_id in self._heartbeat.held():
             self._heartbeat.end(run_id)
-        for run_id in held:
-            self.leases.give_back(run_id)
+        self.leases.give_back_all()
 
     def stop(self) -> bool:
         """Whether a failure ends everything."""

@@ -39,11 +39,10 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
     Raises:
         UserError: the folder does not exist or cannot be written, a queue file is damaged, or the engine starts pilots instead of being one.
     """
-    if not results.is_dir():
-        raise UserError(f"results folder {results} does not exist")
     if engine.goes_on:
         raise UserError(f"engine {engine.name} starts workers itself, and cannot be one; `latentbench run --engine {engine.name}` does")
     store, failed, over = Store(results), 0, set[str]()
+    store.check_exists()
     store.check_writable()
     while found := [(job, path) for job, path in free_jobs(results) if job.run.device == engine.device and job.run.id not in over]:
         jobs, files = [job for job, _ in found], {job.run.id: path for job, path in found}

@@ -107,8 +107,11 @@ class Disk:
 class Suite:
     """A suite from a real command line, whose processes can be told from all others."""
 
-    def __init__(self, folder, text=TWELVE):
-        self.folder, self.mark = folder, uuid.uuid4().hex
+    prefix = ()
+    """A command that starts the command line."""
+
+    def __init__(self, folder, text=TWELVE, **environment):
+        self.folder, self.mark, self.environment = folder, uuid.uuid4().hex, environment
         folder.mkdir()
         (folder / "suite.yaml").write_text(text)
 
@@ -116,9 +119,9 @@ class Suite:
         """`latentbench run`, two runs at a time."""
         return self.call("run", "suite.yaml", "--cpus", "2", *words)
 
-    def call(self, *words):
-        command = [sys.executable, "-m", "latentbench", *words]
-        environment = {**os.environ, "LATENTBENCH_TEST_MARK": self.mark}
+    def call(self, *words, **environment):
+        command = [*self.prefix, sys.executable, "-m", "latentbench", *words]
+        environment = {**os.environ, "LATENTBENCH_TEST_MARK": self.mark, **self.environment, **environment}
         return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def finish(self, *words):

@@ -127,7 +127,7 @@ def test_failures_are_rows_and_the_others_go_on(cli, suite_file, tmp_path):
     assert "SIGKILL" in runs.loc["test_crashing", "failure_message"]
     assert "2 failed" in answer.out
     again = cli(*words)
-    assert again.code == 0
+    assert again.code == 1
     assert "2 runs failed before and were not tried again; --retry all does" in again.out
     assert "failed (non-finite" in cli("plan", words[1], "--results", tmp_path / "r").out
     assert "3 runs, 1 not run again, 2 to run" in cli(*words, "--retry", "all").out

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from latentbench.execute import InterruptedRunError, execute
-from latentbench.files import is_full
+from latentbench.files import cannot_store
 from latentbench.job import EvaluationPlan, Job
 from latentbench.store import Store
 from latentbench.train import NonFiniteError
@@ -100,7 +100,7 @@ def test_a_full_disk_ends_a_run_with_its_name_and_nothing_half_written(job, regi
         failure = error_of(lambda results=results: execute(job, registry, Store(results), "cpu", save_every=0.0))
         if failure is None:
             break
-        assert is_full(failure)
+        assert cannot_store(failure)
         assert str(results) in str(failure)
         refused += 1
         assert not list(results.rglob("*.tmp"))

@@ -13,6 +13,7 @@ import pytest
 
 from latentbench import leases as module
 from latentbench.leases import STALE_AFTER, Leases, is_gone, this_process
+from tests.kit import Killer, in_a_fork
 
 
 @pytest.fixture
@@ -167,6 +168,40 @@ def test_a_file_system_without_hard_links_will_do(folder, monkeypatch):
     assert one.touch("s")
     one.give_back("s")
     assert other.take("s")
+
+
+def test_a_kill_at_any_place_of_a_touch_leaves_a_lease_that_is_free(folder):
+    places = 0
+    while True:
+        run_id = f"r{places}"
+
+        def disturbed(run_id=run_id, places=places):
+            owner = Leases(folder)
+            assert owner.take(run_id)
+            assert owner.touch(run_id, (1, 2, 3.0))
+            Killer(places).install()
+            assert owner.touch(run_id, (2, 2, 3.0))
+            owner.give_back(run_id)
+
+        if in_a_fork(disturbed) == 0:
+            break
+        places += 1
+        assert run_id not in Leases(folder).busy()
+        other = Leases(folder)
+        assert other.take(run_id)
+        assert other.all()[run_id].get("progress") in ([1, 2, 3.0], [2, 2, 3.0], None)
+        other.give_back(run_id)
+    assert places > 8
+    assert not list(folder.glob("[!.]*"))
+
+
+def test_giving_back_all_ends_what_an_interruption_left_half_taken(folder):
+    one, other = Leases(folder), Leases(folder)
+    assert one.take("r")
+    assert one.take("s")
+    assert other.take("t")
+    one.give_back_all()
+    assert Leases(folder).busy() == {"t"}
 
 
 def test_a_full_disk_names_the_lease_and_leaves_nothing(folder, monkeypatch):

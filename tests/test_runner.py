@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from latentbench.execute import InterruptedRunError, execute
-from latentbench.files import is_full
+from latentbench.files import cannot_store
 from latentbench.launch import Launch
 from latentbench.plan import Changes
 from latentbench.registry import load_registry
@@ -87,7 +87,7 @@ def test_a_folder_that_becomes_read_only_ends_a_suite_and_the_same_call_goes_on(
     monkeypatch.setattr(Work, "end", end_then_fail)
     with pytest.raises(OSError, match="Read-only") as error:
         run_suite(suite, results, INLINE)
-    assert is_full(error.value)
+    assert cannot_store(error.value)
     monkeypatch.undo()
     small.remount("rw")
     assert len(Store(results).run_states()) == 1

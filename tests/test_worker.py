@@ -150,6 +150,23 @@ def test_an_invocation_heeds_cancel_in_the_middle(suite_file, tmp_path, monkeypa
     assert run_suite(suite_file(FOUR), tmp_path / "r", Launch("test_inline")) == 0
 
 
+def test_an_invocation_whose_last_runs_a_worker_does_is_done(suite_file, tmp_path, registry, monkeypatch, capsys):
+    """The worker removes the queue file of the invocation, as nothing in it is queued any more."""
+    end = Work.end
+
+    def end_and_help(work, job, failure):
+        monkeypatch.undo()
+        end(work, job, failure)
+        assert work_off(work.results, registry.engine("test_inline")(Options()), Progress().watch) == 0
+
+    monkeypatch.setattr(Work, "end", end_and_help)
+    assert run_suite(suite_file(FOUR), tmp_path / "r", Launch("test_inline")) == 0
+    out = capsys.readouterr().out
+    assert "4 runs in" in out
+    assert "taken back" not in out
+    assert out.count("done by another invocation") == 3
+
+
 def test_an_engine_that_starts_workers_cannot_be_one(cli, jobs, tmp_path):
     enqueue(tmp_path, "s", jobs, goes_on=True)
     answer = cli("worker", tmp_path, "--engine", "test_pilots")
@@ -210,3 +227,9 @@ def test_what_an_engine_held_when_it_failed_is_given_back(jobs, tmp_path, regist
     with pytest.raises(OSError, match="gone"):
         work_off(tmp_path, registry.engine("test_inline")(Options()), Progress().watch)
     assert not list((tmp_path / "leases").iterdir())
+
+
+def test_nobody_s_queue_cannot_be_emptied(cli, tmp_path):
+    answer = cli("cancel", "--results", tmp_path / "nowhere")
+    assert answer.code == 2
+    assert "nowhere does not exist" in answer.err

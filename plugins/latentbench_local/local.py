@@ -18,6 +18,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any, Literal
 
 import torch
@@ -46,8 +47,10 @@ STARTS = 10
 """How often in a row a process may fail to start."""
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """What asks the engine to stop, beside Ctrl-C."""
-OTHERS_MAY_SEND = (*STOPPING, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that Slurm, systemd or a terminal send to every process of a job, and that must not end the fork server, with which all runs end."""
+PAUSING = (signal.SIGTSTP,)
+"""What asks it to pause: Ctrl-Z."""
+OTHERS_MAY_SEND = (*STOPPING, *PAUSING, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that Slurm, systemd or a terminal send to every process of a job, and that must not end or stop the fork server: all runs come from it."""
 EXIT_WITHIN = 10.0
 """Seconds that a process has to exit when its run is over."""
 
@@ -93,6 +96,8 @@ class LocalEngine(Engine):
         self.running: list[_Worker] = []
         self.attempts: dict[str, int] = {}
         self.unstarted = 0
+        self.served = False
+        self.pause_asked = False
 
     @property
     def device(self) -> Literal["cpu", "cuda"]:
@@ -121,7 +126,7 @@ class LocalEngine(Engine):
         places = Packing(devices, None if share == "auto" else share)
         known = memories(work.store) if places.measures else {}
         context = _context()
-        with _stopped_by(STOPPING):
+        with _stopped_by(STOPPING), _handled(_heeded(PAUSING), self._ask_to_pause):
             try:
                 while work.left or self.running:
                     self._fill(work, places, known, context)
@@ -135,6 +140,8 @@ class LocalEngine(Engine):
                         self._look_after(worker, work, places)
                     if work.stop():
                         break
+                    if self.pause_asked:
+                        self._pause(work, places)
             finally:
                 self._stop_all(work)
 
@@ -150,11 +157,26 @@ class LocalEngine(Engine):
             return round(reserved) + CONTEXT if reserved else None
 
         while work.left:
+            self._await_server(context)
             with _deferred(OTHERS_MAY_SEND):  # a run that is taken is looked after, or was not begun
                 job = work.take(lambda job: places.room(need(job)) is not None)
                 if job is None:
                     return
                 self._start(job, str(places.room(need(job))), work, places, need(job), context)
+
+    def _await_server(self, context: ForkServerContext) -> None:
+        """Wait until the fork server answers, before a run is taken: what it imports may take long, and meanwhile Ctrl-C is heard."""
+        while not self.served and self.unstarted < STARTS:
+            try:
+                _ensure_fork_server()
+                process = context.Process(target=_answer, daemon=True)
+                process.start()
+                process.join()
+            except (EOFError, OSError):  # it was killed meanwhile
+                self.unstarted += 1
+                time.sleep(POLL_EVERY)  # a server that is dying has no successor before it is gone
+            else:
+                self.served = True
 
     def _start(self, job: Job, device: str, work: Work, places: Packing, need: int | None, context: ForkServerContext) -> None:
         ours, theirs = context.Pipe(duplex=False)
@@ -164,12 +186,12 @@ class LocalEngine(Engine):
             process.start()
         except (EOFError, OSError) as error:  # the fork server was killed meanwhile
             ours.close()
+            self.served = False
             self.unstarted += 1
             if self.unstarted >= STARTS:
                 work.fail(job, KILLED, f"its process could not be started: {error!r}")
             else:
                 work.put_back(job)
-                time.sleep(POLL_EVERY)  # a server that is dying has no successor before it is gone
             return
         finally:
             theirs.close()
@@ -192,9 +214,7 @@ class LocalEngine(Engine):
         if ended:
             self._end(worker, failure, work, places)
         elif not work.keep(worker.job, worker.progress):
-            _kill(worker.process)
-            self._forget(worker, places)
-            work.put_back(worker.job)
+            self._give_way(worker, work, places)
         elif worker.asked_to_stop is None and work.limits.seconds is not None and now - worker.began > work.limits.seconds:
             worker.timed_out, worker.asked_to_stop = True, now
             worker.process.terminate()
@@ -229,16 +249,43 @@ class LocalEngine(Engine):
         kind, _, message = (failure or "").partition(": ")
         helps = kind == OUT_OF_MEMORY and places.back_off(job.run.id)
         self._forget(worker, places)
+        self.served = self.served and kind != KILLED  # perhaps with the fork server
         if helps:
             work.put_back(job)
         elif kind == KILLED:
             self._try_again(job, message, work)
         elif kind == TIMEOUT:
-            work.fail(job, kind, f"{message}; its state is stored, and --retry timeout goes on from it")
+            saved = work.store.state_path(job.run.id).exists()
+            kept = "its state is stored, and --retry timeout goes on from it" if saved else "it has no state"
+            work.fail(job, kind, f"{message}; {kept}")
         elif kind == OUT_OF_MEMORY:
             work.fail(job, kind, message)
         else:
             work.end(job, failure)
+
+    def _give_way(self, worker: _Worker, work: Work, places: Packing) -> None:
+        """Somebody else has taken the run over: end its process here, and wait for what becomes of it there."""
+        _kill(worker.process)
+        self._forget(worker, places)
+        work.put_back(worker.job)
+
+    def _ask_to_pause(self, number: int, frame: FrameType | None) -> None:
+        self.pause_asked = True
+
+    def _pause(self, work: Work, places: Packing) -> None:
+        """Stop the runs too, and not this process alone: who takes one over must not meet it. Go on with those that are still this engine's."""
+        self.pause_asked = False
+        began = time.monotonic()
+        for worker in self.running:
+            _send(worker.process, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        work.wake()
+        for worker in list(self.running):
+            worker.began += time.monotonic() - began
+            if work.keep(worker.job):
+                _send(worker.process, signal.SIGCONT)
+            else:
+                self._give_way(worker, work, places)
 
     def _forget(self, worker: _Worker, places: Packing) -> None:
         self.running.remove(worker)
@@ -256,7 +303,9 @@ class LocalEngine(Engine):
                     work.keep(worker.job, worker.progress)
         for worker in self.running:
             _kill(worker.process)
-            work.give_up(worker.job)
+        for worker in self.running:
+            with suppress(OSError):  # a lease that cannot be given back grows stale
+                work.give_up(worker.job)
         self.running.clear()
 
 
@@ -265,6 +314,16 @@ def _let_exit(process: BaseProcess) -> None:
     process.join(EXIT_WITHIN)
     if process.is_alive():
         _kill(process)
+
+
+def _answer() -> None:
+    """What a process does that only shows that the fork server makes some."""
+
+
+def _send(process: BaseProcess, number: signal.Signals) -> None:
+    if process.pid is not None and process.is_alive():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _kill(process: BaseProcess) -> None:
@@ -301,7 +360,12 @@ def _ensure_fork_server() -> None:
 
 def _stopped_by(numbers: Iterable[signal.Signals]) -> AbstractContextManager[None]:
     """Let these signals do what Ctrl-C does, raise KeyboardInterrupt, but for those that are ignored, as SIGHUP is under nohup."""
-    return _handled([n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN], signal.default_int_handler)
+    return _handled(_heeded(numbers), signal.default_int_handler)
+
+
+def _heeded(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+    """Those that are not ignored."""
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _deaf_to(numbers: Iterable[signal.Signals]) -> AbstractContextManager[None]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from latentbench.execute import InterruptedRunError, execute
-from latentbench.files import is_full
+from latentbench.files import StoringError, cannot_store, storing
 from latentbench.job import Job
 from latentbench.registry import load_registry
 from latentbench.store import Store
@@ -35,11 +35,15 @@ def execute_in_process(job: Job, results: Path, device: str, connection: Connect
     """Execute a run and tell the engine how it goes. Its output goes to the run's log."""
     os.setsid()  # Ctrl-C goes to the parent's session, which asks this process to stop
     die_with_parent()
+    store = Store(results)
+    try:
+        _write_to(store.log_path(job.run.id))
+    except StoringError as error:
+        _tell(connection, ("full", (error.errno, error.strerror, error.filename)))
+        return
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server blocks it
-    store = Store(results)
-    _write_to(store.log_path(job.run.id))
     last, first = 0.0, -1
     device = use(device)
     _log(f"{job.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
@@ -61,7 +65,7 @@ def execute_in_process(job: Job, results: Path, device: str, connection: Connect
         _log(f"out of memory: {error}")
         _tell(connection, ("out-of-memory", str(error)))
     except OSError as error:
-        if not is_full(error):
+        if not cannot_store(error):
             raise
         _tell(connection, ("full", (error.errno, error.strerror, error.filename)))
     else:
@@ -114,8 +118,9 @@ def die_with_parent() -> None:
 
 def _write_to(path: Path) -> None:
     """Append standard output and error of this process to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

@@ -4,15 +4,20 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from latentbench_local import local
 from latentbench_local.local import EXIT_WITHIN
 from latentbench_local.processes import use
 
+from latentbench.store import Store
 from tests.kit import TWELVE, Suite, same
 
 
@@ -89,7 +94,10 @@ def test_a_full_disk_ends_a_suite_with_one_message_and_it_goes_on_when_there_is_
     small.fill()
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 2, out
-    assert re.search(r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command goes on when there is room", out)
+    assert re.search(
+        r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command goes on when it can be written",
+        out,
+    )
     assert "Traceback" not in out
     assert not suite.wait_until_gone()
     assert not list(suite.folder.rglob("*.tmp"))
@@ -97,6 +105,40 @@ def test_a_full_disk_ends_a_suite_with_one_message_and_it_goes_on_when_there_is_
     code, out = suite.finish()
     assert code == 0, out
     assert same(suite.folder / "results", calm)
+
+
+@pytest.fixture
+def obeys_modes():
+    """A command that starts a program for which folders that may not be written are so, as they are not for root otherwise."""
+    if os.geteuid() != 0:
+        return ()
+    prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
+    if shutil.which("setpriv") is None or subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("root may write anywhere, and setpriv cannot take that away here")
+    return prefix
+
+
+@pytest.mark.slow
+def test_a_folder_that_may_not_be_written_any_more_ends_a_suite_with_one_message(calm, tmp_path, obeys_modes):
+    suite = Suite(tmp_path / "suite")
+    suite.prefix, results = obeys_modes, suite.folder / "results"
+    process = suite.start()
+    while len(list((results / "runs").glob("*.parquet"))) < 3 and process.poll() is None:
+        time.sleep(0.05)
+    subprocess.run(["chmod", "-R", "a-w", str(results)], check=True)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 2, out
+    assert re.search(r"error: .*Permission denied: .*results.*\. What is stored is whole; the same command goes on when it can be written", out)
+    for word in ("compact", "cancel"):
+        told, _ = (called := suite.call(word, "--results", "results")).communicate(timeout=60)
+        assert (called.returncode, told.count("\n")) == (2, 1), told
+        assert "ermission denied" in told
+    assert "Traceback" not in out
+    assert not suite.wait_until_gone()
+    subprocess.run(["chmod", "-R", "u+w", str(results)], check=True)
+    code, out = suite.finish()
+    assert code == 0, out
+    assert same(results, calm)
 
 
 @pytest.mark.slow
@@ -115,6 +157,71 @@ def test_sigterm_to_every_process_at_once_saves_the_runs(tmp_path):
     assert "interrupted: 0 of 4 runs ended" in out
     assert len(list((suite.folder / "results" / "states").glob("*.safetensors"))) == 2
     assert not suite.wait_until_gone()
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_suite_can_be_stopped_while_its_fork_server_starts(number, tmp_path):
+    suite = Suite(tmp_path / "suite", LATENTBENCH_TEST_SLOW_FORK_SERVER="15")
+    process = suite.start()
+    wait_until(lambda: "server" in [what for _, what in suite.processes()])
+    process.send_signal(number)
+    assert process.wait(timeout=10) == 130
+    out, _ = process.communicate(timeout=60)  # the server has the other end, too, until it has imported all and sees that it is alone
+    assert "interrupted: 0 of 12 runs ended" in out
+    assert not list((suite.folder / "results" / "leases").glob("*"))
+    assert not suite.wait_until_gone()
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def paused(suite, process):
+    """Stop a suite as Ctrl-Z does; its runs' processes are stopped when it is."""
+    wait_until(lambda: len([what for _, what in suite.processes() if what == "worker"]) == 2)
+    process.send_signal(signal.SIGTSTP)
+    wait_until(lambda: state_of(process.pid) == "T")
+    assert {state_of(pid) for pid, what in suite.processes() if what == "worker"} == {"T"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_suite_that_is_paused_goes_on(calm, tmp_path):
+    suite = Suite(tmp_path / "suite")
+    process = suite.start()
+    paused(suite, process)
+    process.send_signal(signal.SIGCONT)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, out
+    assert same(suite.folder / "results", calm)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_runs_that_others_took_over_from_a_paused_suite_are_left_to_them(calm, tmp_path):
+    suite = Suite(tmp_path / "suite", LATENTBENCH_TEST_NODES="1")  # there a lease lasts eight seconds
+    process = suite.call("run", "suite.yaml", "--cpus", "2", SLURMD_NODENAME="n1")
+    paused(suite, process)
+    begun = {path.stem for path in (suite.folder / "results" / "logs").glob("*.log")}
+    other = suite.call("run", "suite.yaml", "--cpus", "2", SLURMD_NODENAME="n2")
+    out, _ = other.communicate(timeout=200)
+    assert other.returncode == 0, out
+    process.send_signal(signal.SIGCONT)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, out
+    assert same(suite.folder / "results", calm)
+    for run_id in begun:
+        lines = (suite.folder / "results" / "logs" / f"{run_id}.log").read_text().splitlines()
+        nodes = [line.split()[1] for line in lines]
+        assert nodes == sorted(nodes), lines  # when n2 had begun, n1 did nothing more
 
 
 @pytest.mark.slow
@@ -215,7 +322,22 @@ def test_a_time_limit_ends_a_run_and_keeps_its_state(cli, suite_file, tmp_path):
     assert "timeout: over 3 s; its state is stored, and --retry timeout goes on from it" in answer.out
     row = pd.read_parquet(tmp_path / "r" / "runs").iloc[0]
     assert (row["status"], row["failure_kind"]) == ("failed", "timeout")
-    assert list((tmp_path / "r" / "states").glob("*.safetensors"))
+    assert "1 failed: timeout; 0 running, 0 queued, 0 interrupted" in cli("status", "--results", tmp_path / "r").out
+    store = Store(tmp_path / "r")
+    before = int(store.read_state(row["run_id"])["step"])
+    assert before > 0
+    again = cli("run", suite_file(text.replace("steps: 400", "steps: 1000000")), *words, "--retry", "timeout", "--time-limit", "3s")
+    assert again.code == 1
+    assert int(store.read_state(row["run_id"])["step"]) > before
+
+
+def test_a_run_that_does_not_heed_its_time_limit_is_killed(cli, suite_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "GRACE", 1.0)
+    text = TWELVE.replace("[1, 2, 3]", "[1]").replace("family: [poisson, gaussian], estimator: [mc, exact]", "family: test_sleeping")
+    text = text.replace("encoder: linear, ", "")
+    answer = cli("run", suite_file(text), "--results", tmp_path / "r", "--cpus", "1", "--time-limit", "3s")
+    assert answer.code == 1
+    assert "timeout: over 3 s; it has no state" in answer.out
 
 
 @pytest.mark.parametrize("text", ["0", "-3s", "3 days", "x"])

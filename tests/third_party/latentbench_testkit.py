@@ -193,6 +193,19 @@ class Crashing(BareLca):
         return PointCode(images)
 
 
+class Sleeping(BareLca):
+    """A family that does not come back from its second step."""
+
+    name = "test_sleeping"
+    steps = 0
+
+    def infer(self, images, dictionary):
+        self.steps += 1
+        if self.steps == 2:
+            time.sleep(1000)
+        return super().infer(images, dictionary)
+
+
 class Inline(Engine):
     """Runs in this process, one after another."""
 
@@ -229,7 +242,7 @@ class Pilots(Engine):
 
 @hookimpl
 def register_families():
-    return [BareLca, GammaFamily, Diverging, Crashing]
+    return [BareLca, GammaFamily, Diverging, Crashing, Sleeping]
 
 
 @hookimpl
