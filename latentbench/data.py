@@ -64,7 +64,7 @@ def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]
     """Read every source file that is there and compare its hash; yields data set and outcome. Downloads nothing.
 
     Raises:
-        UserError: a name is unknown; at the end, files are wrong.
+        UserError: a name is unknown; at the end, files are wrong, or files of a data set that was named are missing.
     """
     cache, problems = cache_folder(), []
     for part in _chosen(registry, names):
@@ -81,6 +81,10 @@ def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]
         right = len(part.files) - missing - wrong
         counts = [f"{n} {word}" for n, word in ((right, "right"), (wrong, "wrong"), (missing, "missing")) if n]
         yield part.name, ", ".join(counts) or "no files of its own"
+        if missing and names:
+            problems.append(
+                f"data set {part.name}: {missing} of its {len(part.files)} files are missing; `latentbench data fetch {part.name}` gets them"
+            )
     if problems:
         raise UserError("\n".join(problems))
 

@@ -32,6 +32,7 @@ def explain_problem(problem: Any, known: Mapping[str, Any]) -> str:
         return f"unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}"
     if problem["type"] == "missing":
         return f"'{key}' is missing"
-    found = "" if problem["type"] == "value_error" and not key else f", got {problem['input']!r}"
+    of_many = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)  # then the message says which
+    found = "" if of_many else f", got {problem['input']!r}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key + ': ' if key else ''}{message[0].lower()}{message[1:]}{found}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from latentbench.settings import DURATION, Training
+from latentbench.settings import Training, in_steps
 
 WARMUP_CLIP = 3.0
 """During the warm-up the gradient norm may be so many times larger."""
@@ -25,11 +25,7 @@ class Schedules:
 
     def duration(self, value: float | str) -> int:
         """A duration in steps, rounded up."""
-        if not isinstance(value, str):
-            return math.ceil(value * self.steps)
-        match = DURATION.match(value)
-        assert match, "durations are checked when settings are"
-        return math.ceil(float(match[1]) * (self.steps_per_epoch if match[2].startswith("epoch") else 1))
+        return math.ceil(in_steps(value, self.steps, self.steps_per_epoch))
 
     @property
     def warmup_steps(self) -> int:

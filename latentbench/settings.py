@@ -37,6 +37,18 @@ Duration = Annotated[float | str, AfterValidator(_check_duration)]
 """How long a phase of training lasts: a share of the run, `N epochs`, or `N steps`."""
 
 
+def in_steps(duration: float | str, steps: int, steps_per_epoch: int) -> float:
+    """A duration in steps, not rounded."""
+    if not isinstance(duration, str):
+        return duration * steps
+    amount, unit = duration.split()
+    return float(amount) * (steps_per_epoch if unit == "epochs" else 1)
+
+
+SHORTER = "make training.warmup shorter, or a share of the run like .01, or shorten the run by --scale, which shortens both"
+"""What to do about a warm-up that is as long as the run."""
+
+
 class Training(Options):
     """How a model is trained (Poisson VAE, appendix C.3). A duration is a share of the run (0.5), `N epochs` or `N steps`."""
 
@@ -74,6 +86,15 @@ class Training(Options):
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_its_warmup(self) -> Self:
+        """As far as lengths in one unit tell; others are compared when the number of images is known."""
+        amount, unit = self.warmup.split() if isinstance(self.warmup, str) else (self.warmup, "")
+        length = {"epochs": self.epochs, "steps": self.steps, "": 1}[unit]
+        if length is not None and float(amount) >= length:
+            raise ValueError(f"a warm-up of {self.warmup} takes the whole run{f' of {length:g} {unit}' if unit else ''}; {SHORTER}")
         return self
 
 

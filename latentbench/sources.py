@@ -40,7 +40,7 @@ class Source:
         """The checked content; the file is downloaded first where it is missing.
 
         Raises:
-            UserError: the file is missing and cannot be downloaded, or it is not the published one.
+            UserError: the file is missing and cannot be downloaded, cannot be read, or is not the published one.
         """
         if self.find(cache) is None:
             self._download(cache)
@@ -48,7 +48,10 @@ class Source:
         if found is None:
             raise UserError(f"the download of {self.url} does not hold {self.name}")
         path, reader = found
-        content = reader(path)
+        try:
+            content = reader(path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if md5 != self.md5:
             raise UserError(f"{path} is not the published file: the md5 of its content is {md5}, expected {self.md5}; remove it, or replace it")

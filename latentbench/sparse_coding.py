@@ -92,6 +92,17 @@ class SparseCode(PointCode):
         self.dictionary = dictionary
 
 
+PAPER = {
+    "training.epochs": 100,
+    "training.batch_size": 1000,
+    "training.learning_rate": 0.1,
+    "training.warmup": 0.0,
+    "training.grad_clip": None,
+    "training.weight_decay": 0.0,
+}
+"""The paper's training of sparse coders, on any data set (C.3.1); but for the learning rate, as lca-pytorch's is that of another gradient."""
+
+
 class SparseCoder(IterativeFamily):
     """Base of sparse coders: a subclass says how codes are inferred.
 
@@ -101,7 +112,7 @@ class SparseCoder(IterativeFamily):
 
     options_model: ClassVar[type[Options]] = SparseCodingOptions
     defaults = {"training.optimizer": "sgd", "training.schedule": "constant", "training.warmup": 0.0, "training.learning_rate": 0.1}
-    protocols = {"paper": {"training.epochs": 100, "training.batch_size": 1000, "training.warmup": 0.0, "training.grad_clip": None}}
+    protocols = {"paper": PAPER, "paper-2026": PAPER}
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)

@@ -17,10 +17,11 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from latentbench.dataset import Split
+from latentbench.errors import UserError
 from latentbench.model import Model
 from latentbench.objective import Step
 from latentbench.schedules import Schedules
-from latentbench.settings import Run, Training
+from latentbench.settings import SHORTER, Run, Training, in_steps
 from latentbench.streams import forked, seed_of, stream
 
 READ_EVERY = 50
@@ -89,10 +90,18 @@ def make_optimizer(model: Model, training: Training) -> Optimizer:
 
 
 def plan_steps(training: Training, images: int) -> tuple[int, int, int]:
-    """Batch size, steps an epoch and steps of the run, for so many training images; an epoch's last, smaller batch is dropped."""
+    """Batch size, steps an epoch and steps of the run, for so many training images; an epoch's last, smaller batch is dropped.
+
+    Raises:
+        UserError: the warm-up is as long as the run.
+    """
     batch = min(training.batch_size, images)
     per_epoch = images // batch
-    return batch, per_epoch, training.steps or max(1, round((training.epochs or 0) * per_epoch))
+    steps = training.steps or max(1, round((training.epochs or 0) * per_epoch))
+    warmup = in_steps(training.warmup, steps, per_epoch)
+    if steps > 1 and warmup >= steps:
+        raise UserError(f"training: a warm-up of {training.warmup}, {warmup:g} steps, takes the whole run of {steps} steps; {SHORTER}")
+    return batch, per_epoch, steps
 
 
 def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState]:

@@ -262,7 +262,7 @@ def test_an_evaluation_that_fails_keeps_the_run_and_the_others(cli, suite_file, 
     assert (row["status"], row["failure_kind"], row["steps"]) == ("done", "evaluation", 30)
     flag.unlink()
     checkpoint = next((tmp_path / "r" / "checkpoints").glob("*")).stat().st_mtime_ns
-    assert cli(*words).code == 0
+    assert cli(*words).code == 1
     assert "1 runs, 0 not run again" in cli(*words[:2], *words[2:], "--retry", "all").out
     assert checkpoint == next((tmp_path / "r" / "checkpoints").glob("*")).stat().st_mtime_ns
     assert cli("compare", tmp_path / "r", "--metric", "fragile").code == 0

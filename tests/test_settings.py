@@ -10,7 +10,7 @@ from latentbench.settings import Training
 @pytest.mark.parametrize("value", ["5 epoch", "5 epochs", "1e3 steps", 0.5, 0, 1])
 def test_durations(value):
     expected = {"5 epoch": "5 epochs", "1e3 steps": "1000 steps"}.get(value, value)
-    assert Training(steps=1, warmup=value).warmup == expected
+    assert Training(steps=1, beta_anneal=value).beta_anneal == expected
 
 
 @pytest.mark.parametrize("value", ["5", "five epochs", "-1 steps", 1.5, -0.1, "e epochs"])

@@ -48,6 +48,8 @@ def read_idx(path: Path, magic: int) -> bytes:
         content = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (EOFError, OSError, zlib.error) as error:
         raise UserError(f"{path} is damaged, or cut short: {error}") from error
+    if len(content) < header_length(magic):
+        raise UserError(f"{path} is cut short, or no idx file: it holds {len(content)} bytes, and its header alone has {header_length(magic)}")
     found = int.from_bytes(content[:4], "big")
     if found != magic:
         raise UserError(f"{path} is not the idx file that it should be: its magic number is {found:#010x}, expected {magic:#010x}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files as package_files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 import numpy as np
@@ -43,13 +43,15 @@ def read_png(path: Path) -> bytes:
     Raises:
         UserError: it is damaged, or has another size or kind of pixels.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
             kind, size = image.mode, image.size
             pixels = np.asarray(image)
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+    except PermissionError:
+        raise
+    except Exception as error:  # Pillow has many errors of its own for what is no picture
         raise UserError(f"{path} is damaged, or no PNG: {error}") from error
     if not kind.startswith("I") or size != (WIDTH, HEIGHT):
         raise UserError(f"{path} is a PNG of mode {kind} with {size[0]}x{size[1]} pixels; expected 16-bit grey with {WIDTH}x{HEIGHT}")
@@ -83,7 +85,7 @@ class VanHateren(PatchDataSet):
         """Read, cut and process the images."""
         parts = []
         for done, source in enumerate(self.files):
-            progress(f"{self.name}: {source.name}", done, len(self.files))
+            progress(f"{self.name}: {PurePath(source.name).stem}", done, len(self.files))
             parts.append(prepare(tiles_of(source.read(cache)), MARGIN, centred_filter=self.centred_filter))
         progress(f"{self.name}: prepared", len(self.files), len(self.files))
         return {"train": torch.cat(parts[:TRAIN_IMAGES]), "validation": torch.cat(parts[TRAIN_IMAGES:])}

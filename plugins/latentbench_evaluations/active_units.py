@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
 from latentbench.network import dictionary_of
 from latentbench.part import Assembly, Options
-from latentbench_evaluations.dead_units import dead_by_rule
+from latentbench_evaluations.dead_units import FIGURE_KL, FIGURE_NORM, dead_by_rule, dead_in_figures, needs_norms
 
 CURVE = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 """Thresholds of the curve, in nats."""
@@ -23,33 +23,40 @@ class ActiveUnitsOptions(Options):
     """Options of `active_units`."""
 
     threshold: float = Field(0.01, ge=0, description="KL in nats above which a latent counts as active; for the rule `threshold`.")
-    rule: Literal["threshold", "paper"] = Field("threshold", description="`paper`: the authors' rules by family and data set (Table 3).")
+    rule: Literal["threshold", "paper", "figure4"] = Field(
+        "threshold", description="`paper`: the authors' rules by family and data set (Table 3); `figure4`: their fixed thresholds by family."
+    )
 
 
 class ActiveUnits(Evaluation):
-    """The share of latents whose mean KL over the validation images is above a threshold (`active_fraction`).
+    """The share of latents whose mean KL over the validation images is above a threshold (`active_fraction`), and how many are not (`dead_units`).
 
     A threshold that suits one family may flatter another, so the share is also given over a range of thresholds (`active_fraction_at`, indexed
     by `threshold`). Latents are those of the KL: for one-hot vectors, groups. With `rule: paper` the published rules decide, which differ between
-    families; for the categorical and for Poisson with a linear encoder on patches they look at the norms of dictionary elements.
+    families; for the categorical and for Poisson with a linear encoder on patches they look at the norms of dictionary elements. With
+    `rule: figure4` the fixed thresholds of Figs. 4 and 10 do.
     """
 
     name = "active_units"
-    version = "2"
+    version = "3"
     options_model = ActiveUnitsOptions
-    better = {"active_fraction": "higher"}
+    better = {"active_fraction": "higher", "dead_units": "lower"}
 
     def __init__(self, options: ActiveUnitsOptions) -> None:
         self.threshold, self.rule = options.threshold, options.rule
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """A KL is needed; by the paper's rules sometimes a dictionary."""
+        """A KL is needed; by the authors' rules sometimes a dictionary, and in the figures a threshold for the family."""
         if not assembly.family.has_posterior:
             return f"it needs a posterior, and '{assembly.family.name}' infers points"
         assert isinstance(options, ActiveUnitsOptions)
-        if options.rule == "paper" and assembly.family.name == "categorical" and not assembly.linear_decoder:
-            return "the authors' rule for 'categorical' needs a linear decoder"
+        family = assembly.family.name
+        if options.rule == "figure4" and family not in {**FIGURE_KL, **FIGURE_NORM}:
+            return f"the authors' figures have no threshold for '{family}'; they have one for {', '.join({**FIGURE_KL, **FIGURE_NORM})}"
+        norms = {"threshold": False, "paper": needs_norms(family, assembly.dataset.name, _linear_encoder(assembly)), "figure4": family in FIGURE_NORM}
+        if norms[options.rule] and not assembly.linear_decoder:
+            return f"the authors' rule for '{family}' needs a linear decoder here"
         return None
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
@@ -57,8 +64,11 @@ class ActiveUnits(Evaluation):
         kl = trained.codes("validation").kl
         assert kl is not None, "the plan leaves this evaluation out where there is no posterior"
         mean = kl.double().mean(0)
-        active = ~self._dead_as_published(trained, kl) if self.rule == "paper" else mean > self.threshold
-        metrics = [Metric("active_fraction", float(active.double().mean()), n=len(active))]
+        active = mean > self.threshold if self.rule == "threshold" else ~self._dead_as_published(trained, kl)
+        metrics = [
+            Metric("active_fraction", float(active.double().mean()), n=len(active)),
+            Metric("dead_units", float((~active).sum()), n=len(active)),
+        ]
         for threshold in CURVE:
             share = float((mean > threshold).double().mean())
             metrics.append(Metric("active_fraction_at", share, n=len(mean), index_name="threshold", index=threshold))
@@ -69,5 +79,10 @@ class ActiveUnits(Evaluation):
         assembly = trained.assembly
         means = torch.stack([batch.double().mean(0) for batch in kl.split(BATCH)]).mean(0)
         norms = dictionary_of(trained.model.decoder)[0].detach().cpu().norm(dim=0) if assembly.linear_decoder else None
-        linear_encoder = assembly.encoder is not None and assembly.encoder.linear
-        return dead_by_rule(assembly.family.name, assembly.dataset.name, linear_encoder, means, norms)
+        if self.rule == "figure4":
+            return dead_in_figures(assembly.family.name, means, norms)
+        return dead_by_rule(assembly.family.name, assembly.dataset.name, _linear_encoder(assembly), means, norms)
+
+
+def _linear_encoder(assembly: Assembly) -> bool:
+    return assembly.encoder is not None and assembly.encoder.linear
