@@ -82,9 +82,7 @@ def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]
         counts = [f"{n} {word}" for n, word in ((right, "right"), (wrong, "wrong"), (missing, "missing")) if n]
         yield part.name, ", ".join(counts) or "no files of its own"
         if missing and names:
-            problems.append(
-                f"data set {part.name}: {missing} of its {len(part.files)} files are missing; `latentbench data fetch {part.name}` gets them"
-            )
+            problems.append(f"data set {part.name}: {missing} of {len(part.files)} files are missing; `latentbench data fetch {part.name}` gets them")
     if problems:
         raise UserError("\n".join(problems))
 

@@ -1,5 +1,7 @@
 """`latentbench data`, and data sets made ready before a suite runs."""
 
+from dataclasses import replace
+
 import pytest
 
 
@@ -48,6 +50,29 @@ def test_verify_names_every_wrong_file(cli, tmp_path, monkeypatch):
     assert "cifar16: 2 wrong, 4 missing" in answer.out
     assert "data_batch_1.bin is not the published file" in answer.err
     assert "data_batch_2.bin is cut short" in answer.err
+
+
+def test_verify_says_what_is_missing_of_a_data_set_that_was_named(cli):
+    answer = cli("data", "verify", "fashion_mnist")
+    assert answer.code == 2
+    assert "data set fashion_mnist: 4 of 4 files are missing; `latentbench data fetch fashion_mnist` gets them" in answer.err
+    assert cli("data", "verify").code == 0
+
+
+def test_a_file_that_cannot_be_read_is_named(cli, tmp_path, monkeypatch):
+    from latentbench_datasets import mnist
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder = tmp_path / "cache" / "data" / "mnist"
+    folder.mkdir(parents=True)
+    (folder / "train-images-idx3-ubyte").write_bytes(b"")
+    source = mnist.Mnist.files[0]
+    monkeypatch.setattr(mnist.Mnist, "files", [replace(source, forms=dict.fromkeys(source.forms, refuse))])
+    answer = cli("data", "verify", "mnist")
+    assert answer.code == 2
+    assert "train-images-idx3-ubyte cannot be read: Permission denied" in answer.err
 
 
 def test_a_suite_whose_data_are_missing_runs_nothing(cli, suite_file, tmp_path):

@@ -81,6 +81,56 @@ def test_every_table_that_a_suite_expects_is_published(plan_of, root):
         assert any((root / "results" / store / kind / f"{table}.parquet").exists() for kind in ("summaries", "runs")), name
 
 
+DERIVED = {"published/table2", "published/figure5b"}
+"""Tables that hold a drop of the NELBO, and names that `inference_swap` gives."""
+
+
+@pytest.mark.parametrize("name", [*EXPECTING, "fig5b", "sparse_coding"])
+def test_every_expected_value_is_of_a_metric_that_the_suite_measures(name, root, registry):
+    suite = load_suite(root / "suites" / f"{name}.yaml")
+    asked = {evaluation.name for sweep in suite.sweeps for evaluation in sweep.evaluations}
+    measured = {metric for evaluation in asked for metric in registry.evaluation(evaluation).better}
+    for table in set(suite.expect) - DERIVED:
+        path = root / "results" / "published" / "summaries" / f"{table.partition('/')[2]}.parquet"
+        if path.exists():
+            assert set(pd.read_parquet(path)["metric"]) <= measured
+
+
+PROTOCOLS = {
+    ("mnist", "paper"): (1200, 200, 0.002, "5 epochs", 2, 1000, 3e-4),
+    ("mnist", "paper-2026"): (400, 100, 0.002, 0.01, 0, 1000, 0),
+    ("van_hateren", "paper"): (3000, 1000, 0.005, "5 epochs", 0, 500, 0),
+    ("van_hateren", "paper-2026"): (3000, 1000, 0.005, 0.01, 0, None, 0),
+    ("cifar16", "paper"): (1500, 1000, 0.005, "5 epochs", 0, 500, 0),
+    ("cifar16", "paper-2026"): (1500, 1000, 0.005, 0.01, 0, None, 0),
+}
+"""Epochs, batch, learning rate, warm-up, restarts, largest gradient norm, weight decay."""
+
+
+def training_of(run):
+    t = run.train_settings
+    return t.epochs, t.batch_size, t.learning_rate, t.warmup, t.restarts, t.grad_clip, t.weight_decay
+
+
+@pytest.mark.parametrize(("dataset", "protocol"), PROTOCOLS)
+@pytest.mark.parametrize("family", ["poisson", "gaussian"])
+def test_protocols(dataset, protocol, family, make_run):
+    run = make_run(family=family, dataset=dataset, protocol=protocol, training__steps=None, training__batch_size=None).run
+    assert training_of(run) == PROTOCOLS[dataset, protocol]
+    assert run.family_options.get("log_rate_limit") == ({"paper": 5.3, "paper-2026": 5.0}[protocol] if family == "poisson" else None)
+
+
+def test_a_protocol_can_be_overridden_field_by_field(make_run):
+    run = make_run(dataset="mnist", protocol="paper", training__steps=None, training__batch_size=50, training__grad_clip=7.0).run
+    assert training_of(run) == (1200, 50, 0.002, "5 epochs", 2, 7, 3e-4)
+
+
+@pytest.mark.parametrize(("dataset", "protocol"), PROTOCOLS)
+def test_sparse_coders_have_one_protocol_for_all_data(dataset, protocol, make_run):
+    changes = {"encoder": None, "estimator": None, "training__steps": None, "training__batch_size": None}
+    assert training_of(make_run(family="lca", dataset=dataset, protocol=protocol, **changes).run) == (100, 1000, 0.1, 0.0, 0, None, 0)
+
+
 def test_sparse_coders_have_the_paper_s_270_combinations(plan_of):
     runs = plan_of("sparse_coding").runs
     assert len(runs) == 2 * 270

@@ -7,6 +7,13 @@ from latentbench.errors import UserError
 from latentbench.settings import Training
 
 
+def test_a_warm_up_that_takes_the_whole_run_is_refused():
+    for words in ({"epochs": 3, "warmup": "5 epochs"}, {"steps": 10, "warmup": "10 steps"}, {"steps": 10, "warmup": 1}):
+        with pytest.raises(ValidationError, match=r"a warm-up of .* takes the whole run"):
+            Training(**words)
+    assert Training(steps=10, warmup="5 epochs").scaled(0.1).warmup == "0.5 epochs"
+
+
 @pytest.mark.parametrize("value", ["5 epoch", "5 epochs", "1e3 steps", 0.5, 0, 1])
 def test_durations(value):
     expected = {"5 epoch": "5 epochs", "1e3 steps": "1000 steps"}.get(value, value)

@@ -9,9 +9,11 @@ from latentbench_poisson import sampler
 from safetensors.torch import load, save
 
 from latentbench.cache import cache_folder
+from latentbench.errors import UserError
 from latentbench.model import build_model
 from latentbench.objective import Step
 from latentbench.resolve import assemble
+from latentbench.settings import Training
 from latentbench.train import NonFiniteError, make_optimizer, new_state, plan_steps, train
 
 STEPS = 120  # past one reading of the history, and past an epoch of 28 steps
@@ -249,3 +251,10 @@ def test_steps_and_batches(make_run):
     training = make_run(training__steps=None, training__epochs=2.5).run.train_settings
     assert plan_steps(training, 1437) == (50, 28, 70)
     assert plan_steps(training, 10) == (10, 1, 2)
+
+
+def test_a_warm_up_is_compared_with_the_run_when_the_number_of_images_is_known():
+    training = Training(steps=100, batch_size=50, warmup="5 epochs")
+    with pytest.raises(UserError, match=r"a warm-up of 5 epochs, 140 steps, takes the whole run of 100 steps"):
+        plan_steps(training, 1437)
+    assert plan_steps(training, 500) == (50, 10, 100)

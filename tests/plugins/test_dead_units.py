@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from latentbench_evaluations.dead_units import dead_by_norm, dead_by_rule
+from latentbench_evaluations.dead_units import dead_by_norm, dead_by_rule, dead_in_figures, needs_norms
 
 
 def spread(low, high, n):
@@ -62,3 +62,24 @@ def test_poisson_on_patches_translates_dead_norms_into_kl():
 def test_norms_are_needed():
     with pytest.raises(ValueError, match="the authors' rule for 'categorical' needs a linear decoder"):
         dead_by_rule("categorical", "mnist", False, torch.ones(1), None)
+
+
+@pytest.mark.parametrize(("family", "threshold"), [("poisson", 0.0082), ("gaussian", 0.09), ("laplace", 0.08), ("categorical", 4.435)])
+def test_the_figures_thresholds(family, threshold):
+    """Of the KL, and for the categorical of norms."""
+    values = torch.tensor([0.5, 0.99, 1.01, 50.0]) * threshold
+    others = torch.ones(4)
+    kl, norms = (others, values) if family == "categorical" else (values, None)
+    assert dead_in_figures(family, kl, norms).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("family", ["poisson", "gaussian", "laplace", "categorical", "gaussian+relu"])
+@pytest.mark.parametrize("dataset", ["mnist", "cifar16"])
+@pytest.mark.parametrize("linear", [True, False])
+def test_norms_are_needed_where_the_rule_says_so(family, dataset, linear):
+    kl = torch.linspace(0.001, 1, 20, dtype=torch.float64)
+    if needs_norms(family, dataset, linear):
+        with pytest.raises(ValueError, match="needs a linear decoder"):
+            dead_by_rule(family, dataset, linear, kl, None)
+    else:
+        assert dead_by_rule(family, dataset, linear, kl, None).shape == kl.shape

@@ -106,6 +106,23 @@ def test_active_units_counts_units_above_the_threshold(make_run, registry):
     assert all(m.index_name == "threshold" for m in curve)
 
 
+def test_the_authors_rules_are_left_out_where_they_do_not_apply(make_run, registry):
+    part = registry.evaluation("active_units")
+
+    def reason(rule, **changes):
+        assembly, _ = assemble(make_run(**changes).run, registry)
+        return part.inapplicable(assembly, part.options_model(rule=rule))
+
+    assert reason("paper") is None
+    assert reason("paper", decoder="mlp") == "the authors' rule for 'poisson' needs a linear decoder here"
+    assert reason("paper", decoder="mlp", encoder="conv") is None
+    assert reason("paper", decoder="mlp", family="gaussian") is None
+    assert reason("figure4", decoder="mlp") is None
+    assert reason("figure4", decoder="mlp", family="categorical") == "the authors' rule for 'categorical' needs a linear decoder here"
+    assert "no threshold for 'gaussian+relu'" in reason("figure4", family="gaussian+relu")
+    assert reason("threshold", decoder="mlp", family="categorical") is None
+
+
 def test_codes_do_not_depend_on_what_was_measured_before(make_run, registry):
     one, other = (trained(make_run, registry) for _ in range(2))
     one.prior_samples(10), one.codes("train")

@@ -5,6 +5,9 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import torch
 from latentbench_datasets import cifar, mnist, van_hateren
 from latentbench_datasets.patches import prepare, whitening_filter
 from PIL import Image
+from scipy import ndimage
 
 from latentbench.cache import cache_folder
 from latentbench.errors import UserError
@@ -45,7 +49,8 @@ def test_idx_files_are_read_gzipped_or_not(tmp_path, images):
         (lambda raw: b"no archive", "images.gz is damaged, or cut short"),
         (lambda raw: gzip.compress(raw[:-7]), r"images.gz is cut short or too long: it holds 2361 bytes, and its header says 2368"),
         (lambda raw: gzip.compress(b"\0\0\x08\x01" + raw[4:]), "its magic number is 0x00000801, expected 0x00000803"),
-        (lambda raw: gzip.compress(b""), "its magic number is 0x00000000, expected 0x00000803"),
+        (lambda raw: gzip.compress(b""), "is cut short, or no idx file: it holds 0 bytes, and its header alone has 16"),
+        (lambda raw: gzip.compress(raw[:6]), "is cut short, or no idx file: it holds 6 bytes, and its header alone has 16"),
     ],
 )
 def test_damaged_idx_files_are_named(tmp_path, images, change, message):
@@ -128,6 +133,13 @@ def png(array, mode=None):
     return buffer.getvalue()
 
 
+def with_header(header):
+    """A PNG that ends where its pixels would begin."""
+    chunks = ((b"IHDR", header), (b"IDAT", b""))
+    parts = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -136,6 +148,8 @@ def png(array, mode=None):
         (png(np.zeros((100, 100), np.uint16)), "with 100x100 pixels; expected 16-bit grey with 1024x768"),
         (png(np.random.default_rng(1).integers(0, 65536, (768, 1024), dtype=np.uint16))[:5000], "is damaged, or no PNG"),
         (b"nothing", "is damaged, or no PNG"),
+        (with_header(struct.pack(">II5B", 100_000, 100_000, 16, 0, 0, 0, 0)), "is damaged, or no PNG: Image size"),
+        (with_header(struct.pack(">II", 1024, 768)), "is damaged, or no PNG: Truncated IHDR"),
     ],
 )
 def test_wrong_pictures_are_named(tmp_path, content, message):
@@ -182,6 +196,58 @@ def test_real_patches_have_the_optimum_of_the_authors_models(name, counts, expec
     assert torch.isfinite(splits.train.images).all()
     assert optimum(splits.train.images, splits.validation.images) == pytest.approx(expected, abs=0.1)
     assert not shared_images(splits.train.images, splits.validation.images)
+
+
+def processed(tile):
+    """A tile by numpy and scipy, as details of the paper's preparation say: filter, contrast with a 13x13 Gaussian window, z-score."""
+    axis = np.linspace(-0.5, 0.5, len(tile))
+    f = np.sqrt(axis[:, None] ** 2 + axis[None, :] ** 2)
+    white = np.fft.ifft2(np.fft.fft2(tile) * f * np.exp(-((f / 0.5) ** 4))).real
+    x, y = np.meshgrid(np.linspace(-1, 1, 13), np.linspace(-1, 1, 13))
+    window = np.exp(-(x**2 + y**2) / 0.5)
+    centred = white - ndimage.correlate(white, window / window.sum(), mode="constant")
+    deviation = np.sqrt(ndimage.correlate(centred**2, window / window.sum(), mode="constant"))
+    contrast = centred / np.maximum(deviation, deviation.mean())
+    return (contrast - contrast.mean()) / contrast.std(ddof=1)
+
+
+@real
+@pytest.mark.slow
+def test_real_patches_have_the_mean_and_deviation_that_scipy_gives_them(registry):
+    """Tiles of the first and the last image; and of all patches the mean energy that the authors' file has, 195."""
+    dataset = registry.dataset("van_hateren")()
+    splits = dataset.load(cache_folder())
+    for image, patches in ((0, splits.train.images[:1344]), (100, splits.validation.images[-1344:])):
+        pixels = np.frombuffer(dataset.files[image].read(cache_folder()), ">u2").reshape(768, 1024).astype(float)
+        tiles = pixels[:, :1008].reshape(32, 24, 42, 24).swapaxes(1, 2).reshape(-1, 24, 24)
+        expected = np.stack([processed(tile) for tile in tiles])[:, 4:-4, 4:-4]
+        assert np.allclose(patches[:, 0].numpy(), expected, atol=1e-4)
+        assert (float(patches.mean()), float(patches.std())) == pytest.approx((expected.mean(), expected.std()), abs=1e-4)
+    energy = torch.cat([splits.train.images, splits.validation.images]).double().square().sum((1, 2, 3)).mean()
+    assert float(energy) == pytest.approx(195, abs=0.5)
+
+
+@real
+def test_real_cifar_has_the_published_channel_means(registry):
+    dataset = registry.dataset("cifar16")()
+    contents = [np.frombuffer(source.read(cache_folder()), np.uint8).reshape(-1, 3073) for source in dataset.files]
+    assert [len(content) for content in contents] == [10_000] * 6
+    means = np.concatenate(contents[:5])[:, 1:].reshape(-1, 3, 1024).mean((0, 2)) / 255
+    assert means == pytest.approx([0.4914, 0.4822, 0.4465], abs=5e-5)
+
+
+@real
+@pytest.mark.slow
+def test_real_patches_are_prepared_in_little_memory_and_tell_of_progress(tmp_path):
+    """Anew, in a process of its own: under 4 GiB, and lines in the log for every quarter."""
+    code = (
+        "import resource, sys; from latentbench.__main__ import main\ntry: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    environment = {**os.environ, "LATENTBENCH_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", code, "data", "fetch", "van_hateren"]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert out.count("preparing van_hateren: ") >= 4
+    assert int(out.splitlines()[-1]) < 4 * 2**20  # kilobytes
 
 
 @real
