@@ -174,6 +174,10 @@ def _one_evaluation(metrics: pd.DataFrame, query: Query) -> None:
         raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); choose one with --evaluation")
 
 
+TOLD = 5
+"""How many of the settings that vary a message names."""
+
+
 @dataclass(frozen=True)
 class _Settings:
     """The settings that vary anywhere in the table and are not named, as texts by position; and those that are named."""
@@ -193,11 +197,13 @@ class _Settings:
         found = {name: sorted({texts[i] for i in positions}) for name, texts in self.varying.items()}
         found = {name: texts for name, texts in found.items() if len(texts) > 1}
         if found:
-            values = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in found.items())
+            names = sorted(found, key=lambda name: name != "store")  # of folders that differ in it, much else differs too
+            values = "; ".join(f"{name}: {', '.join(found[name])}" for name in names[:TOLD])
+            others = f"; and {len(names) - TOLD} others" if len(names) > TOLD else ""
             place = ", ".join(f"{name}={texts[positions[0]]}" for name, texts in self.named.items())
             raise UserError(
-                f"the cell {place} would average over settings that vary: {values}. "
-                f"Name them with --rows or --columns, or choose with --only {next(iter(found))}=..."
+                f"the cell {place} would average over settings that vary: {values}{others}. "
+                f"Name them with --rows or --columns, as --columns {names[0]}, or choose with --only {names[0]}=..."
             )
 
 

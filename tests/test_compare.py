@@ -70,6 +70,15 @@ def test_settings_that_vary_are_not_averaged_over(store, changes):
     assert len(board(store, rows=("family",), only={name: [4 if name == "latent_dim" else 3]}).rows) == 2
 
 
+def test_of_folders_that_differ_in_much_the_folder_is_named_first(store, tmp_path):
+    other = Store(tmp_path / "other")
+    many = {"latent_dim": 8, "beta": 2.0, "training": '{"epochs": 4, "batch_size": 7, "warmup": 0.5, "restarts": 3}'}
+    add(other, "a", 1.0, family="poisson", seed=1, **many)
+    with pytest.raises(UserError, match=r"vary: store: .*; and \d others\. Name them with --rows or --columns, as --columns store,") as error:
+        compare([store.path, other.path], Query("nelbo", ("family",), ()), {})
+    assert str(error.value).count("; ") == 5
+
+
 def test_versions_of_plugins_are_not_averaged_over(store):
     add(store, "newer", 1.0, family="poisson", seed=9, plugins='{"family:poisson": "2"}')
     with pytest.raises(UserError, match=r"plugins.family:poisson: , 2"):
