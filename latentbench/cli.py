@@ -271,7 +271,8 @@ def data_fetch(datasets: DataSets = None) -> None:
     from latentbench.data import fetch
     from latentbench.registry import load_registry
 
-    fetch(load_registry(), datasets or [])
+    for name in fetch(load_registry(), datasets or []):
+        print(f"{name}: ready")
 
 
 @data_app.command("verify")

@@ -198,7 +198,7 @@ class _Settings:
         found = {name: texts for name, texts in found.items() if len(texts) > 1}
         if found:
             names = sorted(found, key=lambda name: name != "store")  # of folders that differ in it, much else differs too
-            values = "; ".join(f"{name}: {', '.join(found[name])}" for name in names[:TOLD])
+            values = "; ".join(f"{name}: {', '.join(text or 'none' for text in found[name])}" for name in names[:TOLD])
             others = f"; and {len(names) - TOLD} others" if len(names) > TOLD else ""
             place = ", ".join(f"{name}={texts[positions[0]]}" for name, texts in self.named.items())
             raise UserError(
@@ -330,13 +330,18 @@ def _notes(values: pd.DataFrame, cells: Iterable[Cell]) -> list[str]:
 def _nothing(stores: Sequence[Path], query: Query) -> str:
     metrics: set[str] = set()
     splits: set[str] = set()
+    evaluations: set[str] = set()
     for path in stores:
-        for table in ("metrics", "summaries"):
-            frame = Store(path).read(table, ["metric", "split"])
+        measured = Store(path).read("metrics", ["metric", "split", "evaluation_id"])
+        evaluations |= set(measured.loc[measured["metric"] == query.metric, "evaluation_id"])
+        for frame in (measured, Store(path).read("summaries", ["metric", "split"])):
             metrics |= set(frame["metric"])
             splits |= set(frame.loc[frame["metric"] == query.metric, "split"])
     if query.metric not in metrics:
         return unknown("metric", query.metric, metrics)
+    strangers = sorted((query.evaluations or frozenset()) - evaluations)
+    if query.run_ids is None and strangers:
+        return unknown(f"evaluation of '{query.metric}'", strangers[0], evaluations)
     if query.only:
         wanted = " ".join(f"{key}={','.join(map(str, values))}" for key, values in query.only.items())
         return f"no result matches --only {wanted}"

@@ -40,13 +40,15 @@ def _folder(path: Path, forms: Iterable[str]) -> str:
     return path.as_posix().removesuffix(form).rstrip("/")
 
 
-def fetch(registry: Registry, names: Sequence[str]) -> None:
-    """Find or download, check and prepare data sets.
+def fetch(registry: Registry, names: Sequence[str]) -> Iterator[str]:
+    """Find or download, check and prepare data sets; yields the name of each that is ready.
 
     Raises:
         UserError: a name is unknown, or a file is missing or wrong.
     """
-    prepare(_chosen(registry, names))
+    for part in _chosen(registry, names):
+        prepare([part])
+        yield part.name
 
 
 def prepare(datasets: Iterable[type[DataSet]]) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from latentbench.cache import cache_folder
 from latentbench.dataset import Splits
-from latentbench.errors import MissingPluginError
+from latentbench.errors import MissingPluginError, UserError
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
 from latentbench.files import cannot_store
@@ -119,7 +119,8 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _in_a_line(row: dict[str, Any]) -> str:
-    return f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
+    last = str(row["failure_message"]).strip().splitlines()[-1]
+    return f"{row['failure_kind']}: {last.removeprefix(f'{UserError.__module__}.{UserError.__qualname__}: ')}"
 
 
 def store_blocked(items: Sequence[Unplanned], store: Store) -> None:

@@ -229,7 +229,7 @@ def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
     except UserError as error:
         raise type(error)(f"{spec.where}: {error}") from error
     except ValidationError as error:
-        raise UserError(f"{spec.where}: {spec.name}.{explain_problem(error.errors()[0], part.options_model.model_fields)}") from error
+        raise UserError(f"{spec.where}: evaluation '{spec.name}': {explain_problem(error.errors()[0], part.options_model.model_fields)}") from error
     return _Applicable(part, options, EvaluationPlan(spec.name, options.model_dump(mode="json"), part.version))
 
 

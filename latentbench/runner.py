@@ -59,8 +59,8 @@ def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tup
 
 
 def run_suite(
-    suite: Path,
-    results: Path,
+    suite: Path | str,
+    results: Path | str,
     launch: Launch = DEFAULT_ENGINE,
     changes: Changes = NO_CHANGES,
     selection: Selection = MISSING,
@@ -73,6 +73,7 @@ def run_suite(
     Raises:
         UserError: the suite, the changes, the engine or the results folder are wrong; nothing was run then.
     """
+    suite, results = Path(suite), Path(results)
     store = Store(results)
     plan, engine = planned(suite, results, launch, changes)
     engine.check()

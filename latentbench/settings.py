@@ -45,7 +45,7 @@ def in_steps(duration: float | str, steps: int, steps_per_epoch: int) -> float:
     return float(amount) * (steps_per_epoch if unit == "epochs" else 1)
 
 
-SHORTER = "make training.warmup shorter, or a share of the run like .01, or shorten the run by --scale, which shortens both"
+SHORTER = "make training.warmup shorter, or a share of the run like .01, or leave the length to the protocol and use --scale, which shortens both"
 """What to do about a warm-up that is as long as the run."""
 
 

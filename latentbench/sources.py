@@ -84,9 +84,9 @@ class Source:
     def _missing(self, cache: Path, error: Exception) -> str:
         places = " or ".join(str(folder / self.name) for folder in data_folders(cache))
         named = "" if os.environ.get("LATENTBENCH_DATA") else ", or set LATENTBENCH_DATA to the folder that has it"
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())
         what = f"the data file {self.name} (md5 of its content {self.md5}) is missing"
-        return f"{what}, and {self.url} cannot be fetched ({reason}); put it at {places}{named}"
+        return f"{what}; put it at {places}{named}, as {self.url} cannot be fetched: {reason}"
 
 
 def data_folders(cache: Path) -> list[Path]:

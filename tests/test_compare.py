@@ -81,7 +81,7 @@ def test_of_folders_that_differ_in_much_the_folder_is_named_first(store, tmp_pat
 
 def test_versions_of_plugins_are_not_averaged_over(store):
     add(store, "newer", 1.0, family="poisson", seed=9, plugins='{"family:poisson": "2"}')
-    with pytest.raises(UserError, match=r"plugins.family:poisson: , 2"):
+    with pytest.raises(UserError, match=r"plugins.family:poisson: none, 2"):
         board(store, rows=("family",))
     assert len(board(store, rows=("family", "plugins.family:poisson")).rows) == 3
 
@@ -120,6 +120,11 @@ def test_summaries_stand_for_a_store_s_runs(store):
 def test_mistakes(store, query, message):
     with pytest.raises(UserError, match=message):
         board(store, **query)
+
+
+def test_an_evaluation_that_nothing_was_measured_by_is_named(store):
+    with pytest.raises(UserError, match=r"unknown evaluation of 'nelbo' 'e-2' \(did you mean 'e-1'\?\); known: e-1"):
+        board(store, metric="nelbo", rows=("family",), evaluations=frozenset({"e-2"}))
 
 
 def test_an_indexed_metric_needs_its_index(store):

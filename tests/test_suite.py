@@ -173,7 +173,7 @@ MISTAKES = {
     ),
     "evaluation option": (
         BASE.replace("[elbo]", "[{active_units: {treshold: 1}}]") + "  - {family: poisson, estimator: mc, dataset: digits}\n",
-        r"suite.yaml:3: active_units.*treshold.*did you mean 'threshold'",
+        r"suite.yaml:3: evaluation 'active_units': unknown key 'treshold' .did you mean 'threshold'",
     ),
     "empty sweep": (BASE + "  - {family: [], estimator: mc, dataset: digits}\n", "suite.yaml:10: the sweep is empty: 'family' has no values"),
     "all excluded": (
