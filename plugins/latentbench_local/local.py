@@ -26,6 +26,7 @@ from pydantic import Field
 
 from latentbench.engine import Engine
 from latentbench.errors import UserError
+from latentbench.files import StoringError
 from latentbench.job import Job
 from latentbench.numbers import CountOrAuto, Numbers, parse_numbers
 from latentbench.part import Options
@@ -235,7 +236,7 @@ class LocalEngine(Engine):
                 worker.progress = step, steps, (step - first) / max(time.monotonic() - worker.began, 1e-9)
                 work.watcher.progressed(worker.job, step, steps)
             if kind == "full":
-                raise OSError(*rest[0])
+                raise StoringError(*rest[0])
             if kind != OUT_OF_MEMORY and rest[-1] is not None:
                 places.measured(worker.job.run.id, *rest[-1])
             if kind != "progress":

@@ -137,7 +137,8 @@ def test_the_loop_for_other_devices_has_the_same_distribution():
     assert abs(float(hard.mean()) - 1.3) < 5 * (1.3 / N) ** 0.5
 
 
-def test_the_result_does_not_depend_on_the_number_of_threads():
+def test_the_draws_do_not_depend_on_the_number_of_threads():
+    """Another draw would change a result by about one; equal draws leave the rounding of twelve arrivals."""
     rate = torch.rand(100_000, generator=stream(12)) * 2
     results = []
     for threads in (1, 2):
@@ -145,8 +146,9 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
         leaf = rate.clone().requires_grad_()
         results.append(with_slope(relaxed_poisson(leaf, 0.3, 12, stream(13)), leaf))
     torch.set_num_threads(1)
-    assert torch.equal(results[0][0], results[1][0])
-    assert torch.equal(results[0][1], results[1][1])
+    for one, two in zip(*results, strict=True):
+        # On processors whose vector instructions round the sigmoid otherwise than its scalar form, the ends of the threads' parts show it.
+        assert torch.allclose(one, two, rtol=12 * 2**-23, atol=12 * 2**-23)
 
 
 def test_chunks_cover_every_unit(monkeypatch):
