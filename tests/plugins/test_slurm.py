@@ -209,9 +209,9 @@ def test_a_node_that_is_lost_in_the_middle_costs_its_current_runs_only(cluster, 
 @pytest.mark.slurm
 def test_a_pilot_saves_its_runs_before_the_time_limit_and_is_requeued(cluster, tmp_path):
     """Slurm's signal is sent by hand, so that nobody waits for a limit of minutes."""
-    calm = Submitted(tmp_path / "calm", LONG.replace("STEPS", "2000"))
+    calm = Submitted(tmp_path / "calm", LONG.replace("STEPS", "20000"))
     calm.finish()
-    submitted = Submitted(tmp_path / "suite", LONG.replace("STEPS", "2000"))
+    submitted = Submitted(tmp_path / "suite", LONG.replace("STEPS", "20000"))
     submitted.wait_for(lambda: len([mine for mine in submitted.intervals().values() if mine]) == 2)
     time.sleep(1)
     (job, _), *_ = submitted.jobs()
