@@ -5,6 +5,9 @@ A plugin author needs `hookimpl` from here, the hooks in `latentbench.hookspecs`
 
 import pluggy
 
+from latentbench import imported
+
 __version__ = "0.1.0"
 
 hookimpl = pluggy.HookimplMarker("latentbench")
+imported.record()

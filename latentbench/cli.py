@@ -43,8 +43,8 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first r
 TimeLimit = Annotated[str | None, typer.Option("--time-limit", metavar="DURATION", help="Longest time of a run, as in 90s, 30m or 12h.")]
 
 
-class Refresh(StrEnum):
-    """Which stored runs `--refresh` runs again."""
+class Which(StrEnum):
+    """Which stored runs `--refresh` runs again, and on which `--accept` measures what is missing."""
 
     stale = "stale"
 
@@ -78,13 +78,16 @@ def run(
     fail_fast: FailFast = False,
     time_limit: TimeLimit = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Compile the networks; the same as --set compile=true.")] = False,
-    refresh: Annotated[Refresh | None, typer.Option("--refresh", help="Run stale runs again.")] = None,
+    refresh: Annotated[Which | None, typer.Option("--refresh", help="Run again what code that has changed since has trained or measured.")] = None,
+    accept: Annotated[Which | None, typer.Option("--accept", help="Measure what stale runs lack on their stored models, without training.")] = None,
 ) -> None:
     """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
     from latentbench.runner import Selection, run_suite
 
     changes = _changes([*(sets or []), *(["compile=true"] * compile_)], only, scale, limit_data, seeds)
-    selection = Selection(force, _kinds(retry), refresh is not None)
+    if accept and (refresh or force):
+        raise UserError("--accept stale keeps the stored models, and --refresh stale and --force train them again: choose one")
+    selection = Selection(force, _kinds(retry), refresh is not None, accept is not None)
     failed = run_suite(suite, results, _launch(engine, profile, gpus, per_gpu, cpus), changes, selection, _limits(time_limit, fail_fast))
     raise typer.Exit(1 if failed else 0)
 
@@ -195,7 +198,7 @@ def worker(
     from latentbench.launch import choose_engine
     from latentbench.progress import Progress
     from latentbench.registry import load_registry
-    from latentbench.worker import free_jobs, work_off
+    from latentbench.worker import free_jobs, refused, work_off
 
     chosen = choose_engine(_launch(engine, profile, gpus, per_gpu, cpus), None, load_registry())
     chosen.check()
@@ -205,6 +208,9 @@ def worker(
     others = [job for job, _ in free_jobs(results) if job.run.device != chosen.device]
     if others:
         progress.say(f"{len(others)} queued runs are for another device than {chosen.device}")
+    left = refused(results, chosen.device, load_registry())
+    if left:
+        raise UserError(f"{len(left)} queued runs are left to processes that have their code: {left[0].reason}")
     raise typer.Exit(1 if failed else 0)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from latentbench.evaluation import Outcome, Trained
 from latentbench.job import EvaluationPlan
+from latentbench.neutral import with_neutral
+from latentbench.provenance import environment, evaluation_sources, hardware
 from latentbench.registry import Registry
 from latentbench.store import Store
 from latentbench.streams import stream
@@ -20,28 +25,33 @@ def evaluate(
     store: Store,
     unstored: tuple[type[BaseException], ...] = (),
 ) -> dict[str, Exception]:
-    """Measure and store; return the failures by evaluation, which do not keep the others from running. The model is put into eval mode.
+    """Measure and store; return the failures by evaluation, as suites name it, which do not keep the others from running. The model is put into eval
+    mode.
 
     Exceptions of the types `unstored` are raised.
     """
     trained.model.eval()
     failures: dict[str, Exception] = {}
     for item in evaluations:
+        began, start = datetime.now(UTC), time.monotonic()
         try:
             part = registry.evaluation(item.name)
-            evaluation = part(part.options_model.model_validate(dict(item.options)))
+            evaluation = part(part.options_model.model_validate(with_neutral(part.options_model, item.options)))
             outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
         except unstored:
             raise
         except Exception as error:  # foreign code may fail in any way; what else was measured is worth keeping
-            failures[item.name] = error
+            failures[str(item)] = error
         else:
-            _store(outcome, run_id, item, store)
+            place = hardware(str(trained.model.device))
+            origin = {"started": began, "seconds": time.monotonic() - start, "host": place["host"], "device_name": place["device_name"]}
+            origin |= {"sources": json.dumps(evaluation_sources(part)), "versions": json.dumps(environment())}
+            _store(outcome, run_id, item, origin, store)
     return failures
 
 
-def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, store: Store) -> None:
-    """Arrays, pictures and units first: where metrics are, the evaluation is whole."""
+def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, origin: Mapping[str, Any], store: Store) -> None:
+    """Arrays, pictures, units and where it comes from first: where metrics are, the evaluation is whole."""
     key: dict[str, Any] = {"run_id": run_id, "evaluation": item.name, "evaluation_id": item.id}
     fragment = f"{run_id}-{item.id}"
     if outcome.arrays:
@@ -55,6 +65,7 @@ def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, store: Store) ->
             for unit, value in enumerate(m.values.double().tolist())
         ]
         store.write_rows("units", fragment, units)
+    store.write_rows("evaluations", fragment, [{**key, "options": json.dumps(dict(item.options)), "version": item.version, **origin}])
     metrics = [
         {**key, "split": m.split, "metric": m.name, "index_name": m.index_name, "index": m.index, "value": m.value}
         | {"standard_error": m.standard_error, "n": m.n}

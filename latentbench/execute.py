@@ -7,7 +7,8 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,11 +22,14 @@ from latentbench.evaluation import Trained
 from latentbench.files import cannot_store
 from latentbench.job import Job
 from latentbench.model import Model, build_model
+from latentbench.numerics import set_numerics, torch_dtype
+from latentbench.part import Assembly
 from latentbench.plan import Unplanned
-from latentbench.provenance import environment, git_state, hardware, source_hashes
+from latentbench.provenance import changed, environment, git_state, hardware, sources_of, training_sources
 from latentbench.registry import Registry
-from latentbench.resolve import assemble
+from latentbench.resolve import assemble, parts_of, versions
 from latentbench.settings import Run
+from latentbench.state_code import other_code, with_code
 from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
 from latentbench.train import NonFiniteError, new_state, plan_steps, train
 
@@ -42,6 +46,10 @@ class InterruptedRunError(Exception):
     """A run was asked to stop; its training state is stored."""
 
 
+class OtherCodeError(UserError):
+    """This process has other code than the run was planned with, so it does not execute it; nothing is stored, and no failure of the run."""
+
+
 def execute(
     job: Job,
     registry: Registry,
@@ -51,11 +59,12 @@ def execute(
     stopping: Callable[[], bool] = lambda: False,
     save_every: float = SAVE_EVERY,
     unstored: tuple[type[BaseException], ...] = (),
+    began: Callable[[Mapping[str, Any]], None] = lambda row: None,
 ) -> str | None:
     """Train, evaluate and store a run. Failures of the run are stored in its row, and returned in one line; None means that it is done.
 
     A run that was trained stays so when an evaluation fails: its status is `done`, its failure kind `evaluation`, and the others are kept. Training
-    goes on from a stored state; that is removed when the run's row is there.
+    resumes from a stored state that this code has made; the state is removed when the run's row is there.
 
     Args:
         job: the run and its evaluations.
@@ -66,28 +75,35 @@ def execute(
         stopping: asked after every step whether to store the state and stop.
         save_every: seconds between two savings of the training state.
         unstored: exceptions that the caller deals with, as it may try again; they are raised, and no failure is stored.
+        began: told at the start the columns of the run's row that say where and when it runs, for the case that this process cannot store them.
 
     Raises:
         InterruptedRunError: `stopping` said so.
+        OtherCodeError: the parts of this process have other versions than the run's id says, or its sources are not those it was planned with.
         OSError: nothing can be stored any more, which is no failure of the run.
     """
-    torch.set_num_threads(1)  # results of a run are compared bit for bit, and that holds at one thread
-    start, began = time.monotonic(), datetime.now(UTC)
+    start = time.monotonic()
+    check_code(job, registry)
+    origin = origin_of(job.run, device)
+    began(origin)
+    row: dict[str, Any]
     trained: dict[str, Any] = {}
     earlier = 0.0
     try:
         assembly, options = assemble(job.run, registry)
         splits = _limited(assembly.dataset().load(cache_folder()), job.run.limit_data)
-        model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype), bool(job.run.compile))
+        dtype = torch_dtype(job.run.dtype)
+        model = build_model(assembly, options, job.run.seed, device, dtype, bool(job.run.compile))
         if job.trained:
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
-            trained, earlier = _train(job.run, model, splits, store, report, stopping, save_every)
+            trained, earlier = _train(job, assembly, model, splits, store, report, stopping, save_every)
         failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
+        _check_sources(job, assembly, registry)  # with what was imported meanwhile
     except Exception as error:  # whatever went wrong in a run is a result of that run
-        if isinstance(error, (InterruptedRunError, *unstored)) or cannot_store(error):
+        if isinstance(error, (InterruptedRunError, OtherCodeError, *unstored)) or cannot_store(error):
             raise
-        row = {**described(job.run), **provenance(device), "started": began, "wall_seconds": time.monotonic() - start, **failure(error)}
+        row = {**described(job.run), **origin, "wall_seconds": time.monotonic() - start, **failure(error)}
         if job.trained:
             store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": row["failure_message"]})
         else:
@@ -96,16 +112,50 @@ def execute(
         return _in_a_line(row)
     row = {
         "status": "done",
+        "evaluated": datetime.now(UTC),
         "failure_kind": EVALUATION_FAILED if failures else None,
-        "failure_message": "\n".join(f"{name}: {traceback_of(error)}" for name, error in failures.items()) or None,
-        "sources": json.dumps(source_hashes(assembly, [e.name for e in job.evaluations], registry)),
+        "failure_message": _of_evaluations(failures),
     }
     if not job.trained:
-        row |= {**described(job.run), **provenance(device), **trained, "cost": assembly.family.cost, "started": began}
+        row |= {**described(job.run), **origin, **trained, "cost": assembly.family.cost}
         row |= {"wall_seconds": time.monotonic() - start + earlier, **_peak_memory(device)}
     store.update_run(job.run.id, row)
     store.forget_state(job.run.id)
     return _in_a_line(row) if failures else None
+
+
+def check_code(job: Job, registry: Registry) -> None:
+    """Make sure that this process has the parts that a run's id speaks of, and the code that it was planned with.
+
+    Raises:
+        OtherCodeError: a part, or the numerics of CUDA, has another version here, or a source file differs. A part that is missing here is no
+            matter of this: it fails the run.
+    """
+    run = job.run
+    try:
+        here = versions(parts_of(run, registry), run.device)
+        assembly, _ = assemble(run, registry)
+    except UserError:
+        return
+    for part, version in run.plugins.items():
+        if here.get(part, version) != version:
+            kind, _, name = part.partition(":")
+            raise OtherCodeError(f"run {run.id} is of {kind} '{name}' version {version}, and version {here[part]} is installed here")
+    _check_sources(job, assembly, registry)
+
+
+def _check_sources(job: Job, assembly: Assembly, registry: Registry) -> None:
+    """Raise an OtherCodeError if the code of this process is not the one that a run was planned with."""
+    known = registry.parts["evaluations"]
+    files = changed(job.sources, sources_of(assembly, [registry.evaluation(e.name) for e in job.evaluations if e.name in known]))
+    if files:
+        raise OtherCodeError(f"run {job.run.id} was planned with other code than this process has: {', '.join(files)} changed; run the suite again")
+
+
+def origin_of(run: Run, device: str) -> dict[str, Any]:
+    """Columns of a run's row that say when, where and by what it is computed, as it begins; sets the numerics of this process."""
+    numerics = set_numerics(run.dtype, device)
+    return {"started": datetime.now(UTC), **provenance(device), "numerics": json.dumps(numerics)}
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -113,12 +163,21 @@ def failure(error: BaseException) -> dict[str, Any]:
     return {"status": "failed", "failure_kind": _kind(error), "failure_message": traceback_of(error)}
 
 
+def _of_evaluations(failures: Mapping[str, Exception]) -> str | None:
+    """The tracebacks of evaluations by name; the last line names all, and the last error."""
+    if not failures:
+        return None
+    *_, last = failures.values()
+    tracebacks = [f"{title}: {traceback_of(error).rstrip()}" for title, error in failures.items()]
+    return "\n".join([*tracebacks, f"{', '.join(failures)}: {type(last).__name__}: {last}"])
+
+
 def traceback_of(error: BaseException) -> str:
     """The end of an exception's traceback."""
     return "".join(traceback.format_exception(error)[-4:])
 
 
-def _in_a_line(row: dict[str, Any]) -> str:
+def _in_a_line(row: Mapping[str, Any]) -> str:
     last = str(row["failure_message"]).strip().splitlines()[-1]
     return f"{row['failure_kind']}: {last.removeprefix(f'{UserError.__module__}.{UserError.__qualname__}: ')}"
 
@@ -155,14 +214,18 @@ def provenance(device: str) -> dict[str, Any]:
 
 
 def _train(
-    run: Run, model: Model, splits: Splits, store: Store, report: Report, stopping: Callable[[], bool], save_every: float
+    job: Job, assembly: Assembly, model: Model, splits: Splits, store: Store, report: Report, stopping: Callable[[], bool], save_every: float
 ) -> tuple[dict[str, Any], float]:
-    """Train to the end and store the model; columns of the run's row, and the seconds spent before the state that it went on from."""
-    training = run.train_settings
+    """Train to the end and store the model; columns of the run's row, and the seconds spent before the state that it was resumed from."""
+    run = job.run
+    training, sources = run.train_settings, training_sources(assembly)
     data = splits.train.to(model.device, model.dtype)
     state = new_state(model, training, run.seed)
     saved = store.read_state(run.id)
-    if saved is not None:
+    other = other_code(saved, sources) if saved is not None else []
+    if other:
+        warnings.warn(f"the training state of run {run.id} was made by other code ({', '.join(other)}): the run starts anew", stacklevel=2)
+    elif saved is not None:
         state.load(saved)
     _, _, steps = plan_steps(training, len(data.images))
     earlier, before = state.seconds, state.device_seconds
@@ -173,7 +236,7 @@ def _train(
         if stop or time.monotonic() - last > save_every:
             last = time.monotonic()
             state.seconds, state.device_seconds = last - start, before + clock.seconds()
-            store.write_state(run.id, state.tensors())
+            store.write_state(run.id, with_code(state.tensors(), sources))
         if stop:
             raise InterruptedRunError
     seconds, device_seconds = time.monotonic() - start, before + clock.seconds()
@@ -182,7 +245,7 @@ def _train(
     store.write_checkpoint(run.id, model.state_dict())
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     row = {"steps": steps, "train_seconds": seconds, "device_seconds": device_seconds, "steps_per_second": steps / seconds, "parameters": parameters}
-    return row, earlier
+    return {**row, "sources": json.dumps(training_sources(assembly))}, earlier
 
 
 class _DeviceClock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +13,15 @@ from latentbench.store import EVALUATION_FAILED, revision
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """One evaluation of a run. The id is its name and a hash over its version and options."""
+    """One evaluation of a run. The id is its name and a hash over its version and options, of which `title` shows those that a suite chose."""
 
     name: str
     options: Mapping[str, Any]
     version: str
+    title: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.title or self.name
 
     @cached_property
     def id(self) -> str:
@@ -30,13 +34,15 @@ class Job:
     """A run to be done, and its evaluations.
 
     With `trained`, the stored model is evaluated and not trained again. `seen` is the revision of what the store had of the run when the job was
-    made (None: nothing): as long as it has that, the job is still to be done.
+    made (None: nothing): as long as it has that, the job is still to be done. `sources` is the code that the run was planned with (as
+    `latentbench.provenance.Sources`): a process with other code does not execute it.
     """
 
     run: Run
     evaluations: tuple[EvaluationPlan, ...]
     trained: bool = False
     seen: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def rest(self, row: Mapping[str, Any] | None, evaluated: Collection[str]) -> Job | None:
         """What is still to do of it, as the store has the run's `row` and the ids of its evaluations.
@@ -44,12 +50,13 @@ class Job:
         All, as long as the store has what it had; else what is missing, unless another process has seen the run fail.
         """
         if row is None:
-            return Job(self.run, self.evaluations)
+            return replace(self, trained=False, seen=None)
         if self.seen == revision(row, evaluated):
             return self
-        if row["status"] == "failed" or row["failure_kind"] == EVALUATION_FAILED or all(e.id in evaluated for e in self.evaluations):
+        missing = tuple(e for e in self.evaluations if e.id not in evaluated)
+        if row["status"] == "failed" or row["failure_kind"] == EVALUATION_FAILED or not missing:
             return None
-        return Job(self.run, self.evaluations, trained=True, seen=revision(row, evaluated))
+        return replace(self, evaluations=missing, trained=True, seen=revision(row, evaluated))
 
     @property
     def about(self) -> str:

@@ -28,6 +28,10 @@ TOUCH_EVERY = 10.0
 """Seconds between two touches."""
 
 
+class LeaseLostError(Exception):
+    """stub"""
+
+
 @dataclass(frozen=True)
 class Leases:
     """The leases of a results folder, as one owner sees them. `owner` tells invocations apart."""
@@ -66,6 +70,11 @@ class Leases:
         if progress is not None:
             write_atomically(self._progress_path(run_id), json.dumps(progress).encode())
         return True
+
+    def check(self, run_id: str) -> None:
+        """stub"""
+        if self._mine(run_id) is None:
+            raise LeaseLostError("stub")
 
     def give_back(self, run_id: str) -> None:
         """End this owner's lease."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,18 @@ from pydantic import ValidationError
 from latentbench.errors import MissingPluginError, UserError, explain_problem
 from latentbench.evaluation import Evaluation
 from latentbench.job import EvaluationPlan
+from latentbench.neutral import without_neutral
 from latentbench.part import Assembly, Options
-from latentbench.provenance import changed_sources
+from latentbench.provenance import Sources, changed, evaluation_sources, sources_of, training_sources
 from latentbench.registry import Registry
 from latentbench.resolve import InapplicableError, Resolved, resolve, unread_message
 from latentbench.settings import Run, digest
+from latentbench.state_code import other_code_in
 from latentbench.store import EVALUATION_FAILED, Store, revision
 from latentbench.suite import NESTED, EvaluationSpec, Leaderboard, Suite, Sweep, check_key
+
+MAX_FILES_SHOWN = 4
+"""How many of the source files that have changed a message names."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,10 @@ class Changes:
 class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
-    `state` is `done`, `failed`, `missing`, `stale` (a plugin's source has changed since) or `unevaluated` (trained, but an evaluation is missing);
-    `why` says more, `trained` that the stored model serves, `revision` which state of the store this was.
+    `state` is `done`, `failed`, `missing`, `stale` (its code has changed since) or `unevaluated` (trained, but an evaluation is missing); `why` says
+    more. `trained` says that there is a model, `other_code` that it was trained by other code than there is now. `lacking` are the evaluations that
+    are missing, `outdated` those that were measured by other code. `sources` is the code that there is now, `revision` which state of the store this
+    was.
     """
 
     run: Run
@@ -53,8 +63,12 @@ class Planned:
     state: str = "missing"
     why: str = ""
     trained: bool = False
+    other_code: bool = False
+    lacking: tuple[EvaluationPlan, ...] = ()
+    outdated: tuple[EvaluationPlan, ...] = ()
     failure_kind: str | None = None
     revision: str | None = None
+    sources: Sources = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,29 +149,60 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
 
 def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
     """The plan with the state of every run in `store`."""
-    rows = store.run_states()
-    evaluated = store.evaluated()
-    runs = [with_state(item, rows.get(item.run.id), evaluated.get(item.run.id, set()), registry) for item in plan.runs]
-    saved = {path.stem for path in (store.path / "states").glob("*.safetensors")}
-    return replace(plan, runs=tuple(replace(i, why="interrupted") if i.state == "missing" and i.run.id in saved else i for i in runs))
+    rows, evaluated, measured_by = store.run_states(), store.evaluated(), store.evaluation_sources()
+    code = _Code(registry)
+    saved = {path.stem for path in (store.path / "states").glob("[!.]*.safetensors")}
+    runs = []
+    for planned in plan.runs:
+        run_id = planned.run.id
+        item = replace(planned, sources=code.of(planned))
+        if run_id in rows:
+            item = _with_state(item, rows[run_id], evaluated.get(run_id, set()), measured_by.get(run_id, {}), code)
+        elif run_id in saved:
+            files = other_code_in(store.state_path(run_id), code.training(item.assembly))
+            item = replace(item, why="interrupted" + (f"; starts anew: its state was made by other code, {_listed(files)} changed" if files else ""))
+        runs.append(item)
+    return replace(plan, runs=tuple(runs))
 
 
-def with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[str], registry: Registry) -> Planned:
-    """A planned run with its state, from its row and the ids of its evaluations."""
-    if row is None:
-        return item
-    item = replace(item, revision=revision(row, evaluated))
-    lacking = [e.name for e in item.evaluations if e.id not in evaluated]
-    if row["status"] == "failed" or (row["failure_kind"] == EVALUATION_FAILED and lacking):
+class _Code:
+    """The sources that this process has of runs and evaluations, each looked up once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.training = cache(training_sources)
+        self.evaluation = cache(lambda name: evaluation_sources(registry.evaluation(name)))
+        self.both = cache(lambda assembly, names: sources_of(assembly, [registry.evaluation(name) for name in names]))
+        self.stored: Callable[[str], Sources] = cache(json.loads)
+
+    def of(self, item: Planned) -> Sources:
+        """The sources of a run and its evaluations."""
+        return self.both(item.assembly, tuple(e.name for e in item.evaluations))
+
+
+def _with_state(item: Planned, row: Mapping[str, Any], evaluated: set[str], measured_by: Mapping[str, str], code: _Code) -> Planned:
+    """A planned run with its state, from its row, the ids of its evaluations, and, as JSON, the sources that measured them."""
+
+    def since(text: Any, now: Sources) -> list[str]:
+        return changed(code.stored(text), now) if isinstance(text, str) else []  # a missing text comes back from pandas as NaN
+
+    lacking = tuple(e for e in item.evaluations if e.id not in evaluated)
+    trained = row["status"] == "done"
+    model = since(row["sources"], code.training(item.assembly)) if trained else []
+    measured = {e.id: since(measured_by.get(e.id, row["sources"]), code.evaluation(e.name)) for e in item.evaluations if e not in lacking}
+    outdated = tuple(e for e in item.evaluations if measured.get(e.id))
+    item = replace(item, revision=revision(row, evaluated), trained=trained, other_code=bool(model), lacking=lacking, outdated=outdated)
+    without = [f"without {', '.join(map(str, lacking))}"] * bool(lacking)
+    stale = [f"changed since: {_listed(sorted({*model, *chain(*measured.values())}))}"] * bool(model or outdated)
+    if not trained or (row["failure_kind"] == EVALUATION_FAILED and lacking):
         why = f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
-        return replace(item, state="failed", why=why, trained=row["status"] == "done", failure_kind=row["failure_kind"])
-    changed = changed_sources(row["sources"], item.assembly, [e.name for e in item.evaluations], registry)
-    if changed:
-        only_evaluations = not changed_sources(row["sources"], item.assembly, [], registry)
-        return replace(item, state="stale", why=f"changed since: {', '.join(changed)}", trained=only_evaluations)
-    if lacking:
-        return replace(item, state="unevaluated", why=f"without {', '.join(lacking)}", trained=True)
-    return replace(item, state="done", trained=True)
+        return replace(item, state="failed", why="; ".join([why, *stale]), failure_kind=row["failure_kind"])
+    state = "stale" if model or (outdated and not lacking) else "unevaluated" if lacking else "done"
+    return replace(item, state=state, why="; ".join([*stale, *without] if state == "stale" else [*without, *stale]))
+
+
+def _listed(files: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(files[:MAX_FILES_SHOWN]) + (f" and {len(files) - MAX_FILES_SHOWN} more" if len(files) > MAX_FILES_SHOWN else "")
 
 
 def _resolve_sweep(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> tuple[list[Resolved], list[Unplanned], set[str]]:
@@ -230,7 +275,14 @@ def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
         raise type(error)(f"{spec.where}: {error}") from error
     except ValidationError as error:
         raise UserError(f"{spec.where}: evaluation '{spec.name}': {explain_problem(error.errors()[0], part.options_model.model_fields)}") from error
-    return _Applicable(part, options, EvaluationPlan(spec.name, options.model_dump(mode="json"), part.version))
+    chosen = without_neutral(part.options_model, options.model_dump(mode="json"))
+    return _Applicable(part, options, EvaluationPlan(spec.name, chosen, part.version, _title(spec.name, options)))
+
+
+def _title(name: str, options: Options) -> str:
+    """An evaluation as people name it: with those of its options that are not at their defaults."""
+    chosen = options.model_dump(mode="json", exclude_defaults=True)
+    return f"{name}({', '.join(f'{key}={value}' for key, value in chosen.items())})" if chosen else name
 
 
 def _checked(key: str, flag: str) -> None:

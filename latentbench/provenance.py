@@ -9,41 +9,67 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latentbench.files import sha256_of
-from latentbench.part import Assembly, Part
-from latentbench.registry import Registry
+from latentbench.evaluation import Evaluation
+from latentbench.imported import hashes
+from latentbench.part import Assembly
 
-NUMERIC_CORE = (
-    *("cache", "codes", "dataset", "estimator", "evaluate", "evaluation", "execute", "family", "likelihood", "location_scale", "model", "network"),
-    *("objective", "part", "resolve", "schedules", "settings", "sparse_coding", "streams", "torch_family", "train"),
+TRAINING = (
+    "latentbench.execute",
+    "latentbench.numerics",
+    "latentbench.resolve",
+    "latentbench.schedules",
+    "latentbench.settings",
+    "latentbench.train",
 )
-"""Modules of the core that decide a run's numbers."""
+"""Modules of the core that decide how models are trained."""
+EVALUATION = ("latentbench.evaluate", "latentbench.evaluation")
+"""Modules of the core that decide how they are evaluated."""
+MODEL = (
+    *("latentbench.cache", "latentbench.codes", "latentbench.dataset", "latentbench.estimator", "latentbench.family", "latentbench.likelihood"),
+    *("latentbench.location_scale", "latentbench.model", "latentbench.network", "latentbench.objective", "latentbench.part"),
+    *("latentbench.sparse_coding", "latentbench.streams", "latentbench.torch_family"),
+)
+"""Modules of the core that decide what a model computes. What is in none of these lists plans, stores and shows."""
 PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic")
+MODULES = {"scikit-learn": "sklearn"}
+"""Packages that are imported by another name."""
+
+Sources = Mapping[str, str]
+"""Source file, as `package/module.py` -> hash over what it means."""
 
 
-def source_hashes(assembly: Assembly, evaluations: Iterable[str], registry: Registry) -> dict[str, str]:
-    """`package/file.py` -> sha256 of every source file that takes part in a run: plugins of its parts and evaluations, and the numeric core."""
-    parts = [*_parts(assembly), *(registry.evaluation(name) for name in evaluations)]
-    return {name: digest for part in parts for name, digest in _plugin_hashes(part, registry).items()} | _core_hashes()
+def training_sources(assembly: Assembly) -> dict[str, str]:
+    """The sources that decide the numbers of a training, as this process has imported them: parts, what they import, and the core's."""
+    parts = (assembly.family, assembly.dataset, assembly.likelihood, assembly.decoder, assembly.encoder, assembly.estimator)
+    return hashes([*TRAINING, *(part.__module__ for part in parts if part is not None)], frozenset(MODEL))
 
 
-def changed_sources(stored: str | None, assembly: Assembly, evaluations: Iterable[str], registry: Registry) -> list[str]:
-    """The source files that are now other than those (as JSON) of a stored run; files that it did not know take no part in it."""
-    before = json.loads(stored) if isinstance(stored, str) else {}  # a missing text comes back from pandas as NaN
-    return sorted(name for name, digest in source_hashes(assembly, evaluations, registry).items() if before.get(name, digest) != digest)
+def evaluation_sources(part: type[Evaluation]) -> dict[str, str]:
+    """The sources that decide what an evaluation measures on a given model."""
+    return hashes([*EVALUATION, part.__module__], frozenset(MODEL))
+
+
+def sources_of(assembly: Assembly, evaluations: Iterable[type[Evaluation]]) -> dict[str, str]:
+    """The sources of a training and of the evaluations of its model."""
+    return {name: digest for part in evaluations for name, digest in evaluation_sources(part).items()} | training_sources(assembly)
+
+
+def changed(before: Sources, now: Sources) -> list[str]:
+    """The files whose meaning differs, of those that both know."""
+    return sorted(name for name, digest in now.items() if before.get(name, digest) != digest)
 
 
 def environment() -> dict[str, str]:
-    """Versions of Python and of the packages that results may depend on."""
+    """Versions of Python and of the packages that results may depend on: as they were imported, where they were."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
+        loaded = getattr(sys.modules.get(MODULES.get(package, package)), "__version__", None)
         try:
-            found[package] = version(package)
+            found[package] = str(loaded) if loaded else version(package)
         except PackageNotFoundError:
             continue
     return found
@@ -89,44 +115,3 @@ def git_state() -> tuple[str | None, bool | None]:
     except (OSError, subprocess.SubprocessError):
         return None, None
     return sha, bool(dirty.strip())
-
-
-def _parts(assembly: Assembly) -> Iterable[type[Part]]:
-    parts = (assembly.family, assembly.dataset, assembly.likelihood, assembly.decoder, assembly.encoder, assembly.estimator)
-    return [part for part in parts if part is not None]
-
-
-def _plugin_hashes(part: type[Part], registry: Registry) -> Mapping[str, str]:
-    """The sources of the package that defines a part, and of the plugins that it imports from."""
-    plugins = {module.__name__.partition(".")[0] for module in registry.modules.values()}
-    packages, found = [part.__module__.partition(".")[0]], {}
-    while packages:
-        package = packages.pop()
-        if package not in found:
-            found[package] = _package_hashes(package)
-            packages += _imported(package) & plugins
-    return {name: digest for hashes in found.values() for name, digest in hashes.items()}
-
-
-def _imported(package: str) -> set[str]:
-    """The top-level packages that a package's modules have taken names from."""
-    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
-    values = [value for module in modules for value in list(vars(module).values())]
-    origins = [getattr(value, "__module__", None) or getattr(value, "__name__", None) for value in values]
-    return {origin.partition(".")[0] for origin in origins if isinstance(origin, str)}
-
-
-@cache
-def _package_hashes(top: str) -> dict[str, str]:
-    file = getattr(sys.modules[top], "__file__", None)
-    if file is None:
-        return {}
-    path = Path(file)
-    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    return {str(f.relative_to(path.parent.parent if path.name == "__init__.py" else path.parent)): sha256_of(f) for f in files}
-
-
-@cache
-def _core_hashes() -> dict[str, str]:
-    folder = Path(__file__).parent
-    return {f"latentbench/{name}.py": sha256_of(folder / f"{name}.py") for name in NUMERIC_CORE}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,17 +24,18 @@ from latentbench.leases import is_gone, this_process
 from latentbench.settings import Run
 from latentbench.store import Store
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Queued:
-    """A queue file: who wrote it, and what was asked for, longest first. `entries` are as in the file, by run id."""
+    """A queue file: who wrote it, and what was asked for, longest first. `entries` are as in the file, by run id; each names one of `sources`."""
 
     path: Path
     suite: str
     owner: Mapping[str, Any]
     entries: Mapping[str, Mapping[str, Any]]
+    sources: Sequence[Mapping[str, str]]
 
     def job(self, run_id: str) -> Job:
         """One of its runs.
@@ -43,13 +44,14 @@ class Queued:
             UserError: the file does not describe it.
         """
         try:
-            return _job(self.entries[run_id])
-        except (KeyError, TypeError, ValidationError) as error:
+            return _job(self.entries[run_id], self.sources)
+        except (KeyError, IndexError, TypeError, ValidationError) as error:
             raise _damaged(self.path, error) from error
 
 
 def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Path:
     """Write a queue file. `goes_on` says that its runs go on without this process."""
+    sources: dict[str, int] = {}  # many runs share one code
     entries = [
         {
             "id": job.run.id,
@@ -58,11 +60,12 @@ def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Pa
             "evaluations": [asdict(evaluation) for evaluation in job.evaluations],
             "trained": job.trained,
             "seen": job.seen,
+            "sources": sources.setdefault(json.dumps(dict(job.sources), sort_keys=True), len(sources)),
         }
         for job in jobs
     ]
     owner = {} if goes_on else this_process()
-    content = {"version": VERSION, "suite": suite, "owner": owner, "jobs": entries}
+    content = {"version": VERSION, "suite": suite, "owner": owner, "sources": [json.loads(text) for text in sources], "jobs": entries}
     path = results / "queue" / f"{re.sub(r'[^a-zA-Z0-9-]+', '_', suite)}.{uuid.uuid4().hex[:8]}.json"
     write_atomically(path, json.dumps(content).encode())
     return path
@@ -78,10 +81,10 @@ def queues(results: Path) -> list[Queued]:
     for path in sorted((results / "queue").glob("[!.]*.json")):
         try:
             content = json.loads(path.read_text())
-            if content["version"] != VERSION:
-                raise UserError(f"{path} has version {content['version']}, this latentbench reads {VERSION}")
+            if content["version"] not in (1, VERSION):
+                raise UserError(f"{path} has version {content['version']}, this latentbench reads up to {VERSION}")
             entries = {str(entry["id"]): dict(entry) for entry in content["jobs"]}
-            found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries))
+            found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, content.get("sources", [{}])))
         except FileNotFoundError:
             continue
         except (KeyError, TypeError, ValueError) as error:
@@ -127,9 +130,9 @@ def cancel(results: Path) -> int:
     return len(runs)
 
 
-def _job(entry: Mapping[str, Any]) -> Job:
+def _job(entry: Mapping[str, Any], sources: Sequence[Mapping[str, str]]) -> Job:
     evaluations = tuple(EvaluationPlan(**evaluation) for evaluation in entry["evaluations"])
-    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"])
+    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], sources[entry.get("sources", 0)])
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

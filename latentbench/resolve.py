@@ -8,14 +8,16 @@ from fnmatch import fnmatchcase
 from functools import cache, reduce
 from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from latentbench.dataset import DataSet
 from latentbench.errors import UserError, explain_problem, nearest
 from latentbench.network import Network
+from latentbench.neutral import with_neutral, without_neutral
+from latentbench.numerics import VERSION as NUMERICS_VERSION
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
-from latentbench.settings import Run, Settings
+from latentbench.settings import Run, Settings, Training
 from latentbench.suite import NESTED, merged
 
 P = TypeVar("P", bound=Part)
@@ -52,6 +54,8 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
     options = {owner: given.scaled(scale) for owner, given in _options(filled, parts).items()}
     values = _validated(filled, options)
+    if values.dtype == "tf32" and device != "cuda":
+        raise UserError("dtype: tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32")
     assembly = _assemble(values.latent_dim, parts)
     _check_applicable(parts, assembly, options)
     patterns = frozenset().union(*(part.ignored(assembly) for part in parts.values()))
@@ -62,6 +66,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
         training = training.model_copy(update={"beta_hold": 0.0 if assembly.linear_decoder else 0.01})  # the authors' choice
     values = values.model_copy(update={"training": training})
     kept = _without(values.model_dump(), {key for key in _keys(values) if _ignored(key, patterns)})
+    kept = _without_neutral(kept, options)
     _check_temperatures(kept["training"], family, patterns)
     run = Run(
         **{
@@ -74,10 +79,23 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
             "compile": kept["compile"] or None,
         },
         device=cast("Any", device),
-        plugins={f"{setting}:{part.name}": part.version for setting, part in parts.items()},
+        plugins=versions(parts, device),
         sources=_sources(dataset),
     )
     return Resolved(run, assembly, frozenset(key for key in settings if _known(key, options) and not _ignored(key, patterns)))
+
+
+def versions(parts: Mapping[str, type[Part]], device: str) -> dict[str, str]:
+    """`setting:name` -> version of all that decides a run's numbers: its parts, and on CUDA the switches of `latentbench.numerics`."""
+    own = {f"{setting}:{part.name}": part.version for setting, part in parts.items()}
+    return own | ({"numerics:cuda": NUMERICS_VERSION} if device == "cuda" else {})
+
+
+def _without_neutral(kept: Mapping[str, Any], options: Mapping[str, Options]) -> dict[str, Any]:
+    """Drop settings and options at the neutral value that they declare."""
+    models: dict[str, type[BaseModel]] = {"training": Training, **{nested: type(options[owner]) for nested, owner in OPTION_OWNERS.items()}}
+    inner = {nested: without_neutral(model, kept[nested]) for nested, model in models.items() if nested in kept}
+    return without_neutral(Settings, {**kept, **inner})
 
 
 def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None:
@@ -128,9 +146,20 @@ def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]
         UserError: a part is not registered.
     """
     filled = {k: v for k, v in run.model_dump().items() if v is not None}
-    parts = _look_up(filled, registry.family(run.family), registry)
-    flat = {f"{outer}.{inner}": value for outer in OPTION_OWNERS for inner, value in filled.get(outer, {}).items()}
+    parts = parts_of(run, registry)
+    complete = {outer: with_neutral(parts[owner].options_model, filled.get(outer, {})) for outer, owner in OPTION_OWNERS.items() if owner in parts}
+    flat = {f"{outer}.{inner}": value for outer, options in complete.items() for inner, value in options.items()}
     return _assemble(run.latent_dim, parts), _options(flat, parts)
+
+
+def parts_of(run: Run, registry: Registry) -> dict[str, type[Part]]:
+    """The parts of a run by the setting that names them.
+
+    Raises:
+        UserError: a part is not registered.
+    """
+    filled = {k: v for k, v in run.model_dump().items() if v is not None}
+    return _look_up(filled, registry.family(run.family), registry)
 
 
 def _named(settings: Mapping[str, Any], key: str, get: Callable[[str], type[P]]) -> type[P]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from latentbench import forced
 from latentbench.compare import Query, compare, render
 from latentbench.data import prepare
 from latentbench.engine import Engine
@@ -28,19 +29,33 @@ from latentbench.work import NO_LIMITS, Limits, Work
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs are run though the store has them. Missing ones always are. `retry` names kinds of failure, or `all`."""
+    """Which runs are run though the store has them. Missing ones always are. `retry` names kinds of failure, or `all`.
+
+    A run is stale when its code has changed since: `refresh` trains and measures again what other code has made, `accept` measures what is missing
+    on models that other code has trained.
+    """
 
     force: bool = False
     retry: frozenset[str] = frozenset()
     refresh: bool = False
+    accept: bool = False
 
-    def job(self, item: Planned) -> Job | None:
+    def job(self, item: Planned, store: Store) -> Job | None:
         """What to do about a planned run."""
-        if self.force:
-            return Job(item.run, item.evaluations, seen=item.revision)
-        retried = bool({"all", item.failure_kind} & self.retry)
-        wanted = {"missing": True, "unevaluated": True, "failed": retried, "stale": self.refresh, "done": False}[item.state]
-        return Job(item.run, item.evaluations, item.trained, item.revision) if wanted else None
+        anew = Job(item.run, item.evaluations, seen=item.revision, sources=item.sources)
+        if self.force or item.state == "missing":
+            return anew
+        wanted = item.lacking + item.outdated if self.refresh else item.lacking
+        measured = replace(anew, evaluations=wanted, trained=True) if wanted else None
+        if item.other_code and not self.accept:
+            return anew if self.refresh or self._retries(item) else None
+        if item.state == "failed":
+            usable = item.trained and store.has_checkpoint(item.run.id)
+            return None if not self._retries(item) else measured if usable else anew
+        return measured
+
+    def _retries(self, item: Planned) -> bool:
+        return item.state == "failed" and bool({"all", item.failure_kind} & self.retry)
 
 
 DEFAULT_ENGINE, NO_CHANGES, MISSING = Launch(), Changes(), Selection()
@@ -78,19 +93,28 @@ def run_suite(
     plan, engine = planned(suite, results, launch, changes)
     engine.check()
     store.check_writable()
-    jobs = _longest_first([job for item in plan.runs if (job := selection.job(item))], store)
+    again = forced.unfinished(results, plan.name) if selection.force else {}
+    redone = {item.run.id for item in plan.runs if item.run.id in again and item.revision != again[item.run.id]}
+    chosen = {item.run.id: replace(selection, force=selection.force and item.run.id not in redone) for item in plan.runs}
+    jobs = _longest_first([job for item in plan.runs if (job := chosen[item.run.id].job(item, store))], store)
     Leases(results / "leases").sweep()
     store_blocked(plan.blocked, store)
     registry = load_registry()
     prepare([registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)])
-    _forget_states([job.run.id for job in jobs] if selection.force else [item.run.id for item in plan.runs if item.state == "done"], results)
+    _forget_states([item.run.id for item in plan.runs if (selection.force and item.run.id not in again) or item.state == "done"], again, results)
+    if selection.force:
+        forced.begin(results, plan.name, {item.run.id: again.get(item.run.id, item.revision) for item in plan.runs})
     with Progress(engine.goes_on) as progress:
         _announce(plan, len(jobs), engine, progress)
+        if again:
+            progress.say(f"continues a --force that was interrupted: {len(redone)} of its {len(again)} runs were run again before")
         work = Work(results, jobs, progress.watch(jobs), limits)
         _execute(engine, work, plan.name)
     progress.summary(results, len(plan.blocked))
     failed_before = _remarks(plan, jobs, progress)
     undone = len(work.left) + len(work.cancelled)
+    if selection.force and not undone:
+        forced.end(results, plan.name)
     if undone and engine.goes_on and not work.followed:
         progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
         return 0
@@ -123,14 +147,14 @@ def _execute(engine: Engine, work: Work, suite: str) -> None:
                 queue.unlink(missing_ok=True)
 
 
-def _forget_states(run_ids: Iterable[str], results: Path) -> None:
-    """Remove the states of runs that are to be run from the start, or that are done, as when they were killed at the last moment.
+def _forget_states(run_ids: Iterable[str], kept: Collection[str], results: Path) -> None:
+    """Remove the states of runs that start from the beginning, or that are done, as when they were killed at the last moment.
 
-    Runs that others work on keep theirs.
+    Runs that others work on keep theirs, and so do those `kept`.
     """
     store, busy = Store(results), Leases(results / "leases").busy()
     saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
-    for run_id in (saved & set(run_ids)) - busy:
+    for run_id in (saved & set(run_ids)) - busy - set(kept):
         store.forget_state(run_id)
 
 
@@ -150,7 +174,10 @@ def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> int:
     if already:
         progress.say(f"{len(already)} runs failed before and were not tried again; --retry all does")
     if stale:
-        progress.say(f"{stale} stored runs are stale: the source of a plugin has changed since; --refresh stale runs them again")
+        further = (
+            " and --accept stale measures what they lack on the stored models" if any(i.state == "stale" and i.lacking for i in plan.runs) else ""
+        )
+        progress.say(f"{stale} stored runs are stale: their code has changed since; --refresh stale runs them again{further}")
     return len(already)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from latentbench.neutral import with_neutral, without_neutral
 from latentbench.part import Options
 
 DURATION = re.compile(r"^\s*([0-9.eE+-]+)\s*(epochs?|steps?)\s*$")
@@ -122,7 +123,7 @@ class Run(BaseModel):
     beta: float | None
     seed: int
     protocol: str | None
-    dtype: Literal["float32", "float64", "bfloat16"]
+    dtype: Literal["float32", "float64", "bfloat16", "tf32"]
     compile: bool | None
     device: Literal["cpu", "cuda"]
     limit_data: float
@@ -132,8 +133,8 @@ class Run(BaseModel):
 
     @cached_property
     def id(self) -> str:
-        """Sixteen hexadecimal digits: a hash over all of the above."""
-        return digest(self.model_dump(exclude_none=True, exclude={"protocol"}))
+        """Sixteen hexadecimal digits: a hash over all of the above, but for fields at the neutral value that they declare."""
+        return digest(without_neutral(type(self), self.model_dump(exclude_none=True, exclude={"protocol"})))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """The same, with other values; the id is not copied."""
@@ -144,7 +145,7 @@ class Run(BaseModel):
     @property
     def train_settings(self) -> Training:
         """The training settings; those that the run does not read are at defaults that mean nothing to it."""
-        return Training(**self.training)
+        return Training(**with_neutral(Training, self.training))
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -169,7 +170,9 @@ class Settings(Options):
     beta: float = Field(1.0, ge=0, description="KL weight.")
     seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
     protocol: str | None = Field(None, description="Training protocol of the data set, a preset of settings; what the suite says itself wins.")
-    dtype: Literal["float32", "float64", "bfloat16"] = Field("float32", description="Precision; bfloat16 is that of the networks' products.")
+    dtype: Literal["float32", "float64", "bfloat16", "tf32"] = Field(
+        "float32", description="Precision; bfloat16 and, on CUDA devices, tf32 are those of the networks' products."
+    )
     compile: bool = Field(False, description="Compile the networks with torch.compile, which needs a C++ compiler on the CPU.")
     limit_data: float = Field(1.0, gt=0, le=1, description="Share of every split that is used.")
     training: Training = Field(description="How the model is trained.")

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 EVALUATION_FAILED = "evaluation"
 """The failure kind of a run that was trained, while one of its evaluations failed; its status is `done`."""
 METADATA_KEY = b"latentbench_schema"
 
-_TEXT, _FLOAT, _INT, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+_TEXT, _FLOAT, _INT, _BOOL, _TIME = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.timestamp("us", tz="UTC")
 SETTINGS = {
     "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "likelihood": _TEXT,
     "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT, "latent_dim": _INT, "beta": _FLOAT,
@@ -48,10 +48,14 @@ _EVALUATION = {"run_id": _TEXT, "evaluation": _TEXT, "evaluation_id": _TEXT}
 TABLES: dict[str, dict[str, pa.DataType]] = {
     "runs": {
         "run_id": _TEXT, **SETTINGS, "seed": _INT, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
-        "cost": _TEXT, "parameters": _INT, "steps": _INT, "started": pa.timestamp("us", tz="UTC"), "wall_seconds": _FLOAT,
+        "cost": _TEXT, "parameters": _INT, "steps": _INT, "started": _TIME, "evaluated": _TIME, "wall_seconds": _FLOAT,
         "train_seconds": _FLOAT, "device_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT,
         "device_peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT,
-        "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "hardware": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
+        "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "numerics": _TEXT, "hardware": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
+    },
+    "evaluations": {
+        **_EVALUATION, "options": _TEXT, "version": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT, "device_name": _TEXT,
+        "started": _TIME, "seconds": _FLOAT,
     },
     "metrics": {**_EVALUATION, **_METRIC, "standard_error": _FLOAT, "n": _INT},
     "units": {**_EVALUATION, "split": _TEXT, "unit": _INT, "metric": _TEXT, "value": _FLOAT},
@@ -78,7 +82,7 @@ def _is_compact(path: Path) -> bool:
     return path.name.startswith(COMPACT)
 
 
-STATE = ("started", "status", "failure_kind", "failure_message", "sources")
+STATE = ("started", "evaluated", "status", "failure_kind", "failure_message", "sources")
 """The columns of `runs` that say what became of a run."""
 
 
@@ -96,7 +100,7 @@ class _DamagedError(Exception):
 class Store:
     """A results folder. Making one touches nothing; the first write makes the folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fence: object = None) -> None:
         self.path = path
 
     def check_exists(self) -> None:
@@ -219,6 +223,14 @@ class Store:
             found.setdefault(run_id, set()).add(evaluation_id)
         return found
 
+    def evaluation_sources(self) -> dict[str, dict[str, str]]:
+        """By run id and evaluation id, as JSON, the sources of the code that measured; what older versions have stored is not among them."""
+        frame = self.read("evaluations", ["run_id", "evaluation_id", "sources"])
+        found: dict[str, dict[str, str]] = {}
+        for run_id, evaluation_id, sources in frame.itertuples(index=False, name=None):
+            found.setdefault(run_id, {})[evaluation_id] = sources
+        return found
+
     def write_rows(self, table: str, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the fragment `name` of a table; it replaces the fragment of that name."""
         buffer = io.BytesIO()
@@ -268,6 +280,14 @@ class Store:
     def write_checkpoint(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
         """Write a trained model."""
         self._write_tensors(self.checkpoint_path(run_id), tensors)
+
+    def has_checkpoint(self, run_id: str) -> bool:
+        """Whether the trained model of a run is there and whole."""
+        try:
+            self.read_checkpoint(run_id)
+        except UserError:
+            return False
+        return True
 
     def read_checkpoint(self, run_id: str) -> dict[str, Tensor]:
         """The tensors of a trained model.

@@ -7,16 +7,16 @@ asked to stop. Whoever takes it looks once more what of it is still to do. What 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from latentbench.execute import SAVE_EVERY, described, provenance
+from latentbench.execute import SAVE_EVERY, described
 from latentbench.heartbeat import Heartbeat, Steps
 from latentbench.job import Job
-from latentbench.leases import Leases
+from latentbench.leases import LeaseLostError, Leases
 from latentbench.store import EVALUATION_FAILED, Store
 
 FOLLOW_EVERY = 2.0
@@ -64,7 +64,8 @@ class Work:
 
     def __init__(self, results: Path, jobs: Sequence[Job], watcher: Watcher, limits: Limits = NO_LIMITS, wait: bool = True) -> None:
         self.results, self.watcher, self.limits, self.wait = results, watcher, limits, wait
-        self.store, self.leases = Store(results), Leases(results / "leases")
+        self.leases = Leases(results / "leases")
+        self.store = Store(results, fence=self.leases.check)
         self.left = list(jobs)
         self.over: set[str] = set()
         self.cancelled: list[Job] = []
@@ -124,14 +125,22 @@ class Work:
         self.failed += failure is not None
         self.watcher.ended(job, failure)
 
-    def fail(self, job: Job, kind: str, message: str) -> None:
-        """Store the row of a run whose process could not."""
-        if job.trained:
-            self.store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": f"{kind}: {message}"})
-        else:
-            row = {**described(job.run), **provenance("cpu"), "status": "failed", "failure_kind": kind, "failure_message": message}
-            self.store.write_rows("runs", job.run.id, [row])
-        self.end(job, f"{kind}: {message}")
+    def fail(self, job: Job, kind: str, message: str, origin: Mapping[str, Any] | None = None) -> None:
+        """Store the row of a run whose process could not.
+
+        `origin` are the columns that say when and where it ran, which `execute` told as it began; without them the run has not begun anywhere. The
+        last line of `message` is shown.
+        """
+        row = {**described(job.run), **(origin or {}), "status": "failed", "failure_kind": kind, "failure_message": message}
+        try:
+            if job.trained:
+                self.store.update_run(job.run.id, {"failure_kind": EVALUATION_FAILED, "failure_message": f"{kind}: {message}"})
+            else:
+                self.store.write_rows("runs", job.run.id, [row])
+        except LeaseLostError:  # another owner's result counts
+            self.put_back(job)
+            return
+        self.end(job, f"{kind}: {message.strip().splitlines()[-1]}")
 
     def put_back(self, job: Job) -> None:
         """The run is to be tried again, before others."""

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from latentbench.engine import Engine
 from latentbench.errors import UserError
+from latentbench.execute import OtherCodeError, check_code
 from latentbench.job import Job
 from latentbench.leases import Leases
 from latentbench.queue import prune, waiting
+from latentbench.registry import Registry, load_registry
 from latentbench.store import Store
 from latentbench.work import NO_LIMITS, Limits, Watcher, Work
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A queued run that this process does not execute, and why."""
+
+    job: Job
+    reason: str
+
+
+def refused(results: Path, device: str, registry: Registry) -> list[Refused]:
+    """The queued runs for `device` that no other process works on and that this process has other code for."""
+    found = []
+    for job, _ in free_jobs(results):
+        if job.run.device == device:
+            try:
+                check_code(job, registry)
+            except OtherCodeError as error:
+                found.append(Refused(job, str(error)))
+    return found
 
 
 def free_jobs(results: Path) -> list[tuple[Job, Path]]:
@@ -28,7 +51,8 @@ def _is_asked(files: Mapping[str, Path], job: Job) -> bool:
 def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Watcher], limits: Limits = NO_LIMITS) -> int:
     """Do queued runs with `engine` until none is left that nobody works on; return how many failed here.
 
-    Runs whose queue file goes, as when it was cancelled, are not begun any more.
+    Runs whose queue file goes, as when it was cancelled, are not begun any more; runs that were planned with other code than this process has stay
+    queued, as `refused` tells.
 
     Args:
         results: the results folder, where an invocation has queued runs.
@@ -44,7 +68,9 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
     store, failed, over = Store(results), 0, set[str]()
     store.check_exists()
     store.check_writable()
-    while found := [(job, path) for job, path in free_jobs(results) if job.run.device == engine.device and job.run.id not in over]:
+    registry = load_registry()
+    others = {item.job.run.id for item in refused(results, engine.device, registry)}
+    while found := [(job, path) for job, path in free_jobs(results) if job.run.device == engine.device and job.run.id not in over | others]:
         jobs, files = [job for job, _ in found], {job.run.id: path for job, path in found}
         work = Work(results, jobs, watch(jobs), limits, wait=False)
         work.asked = partial(_is_asked, files)

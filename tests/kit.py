@@ -157,3 +157,133 @@ def parent_of(pid):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError):
         return 0
+
+
+PLUGIN = '''\
+"""A plugin that tests edit."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch.distributions import Normal
+
+from latentbench import hookimpl
+from latentbench.cache import cached
+from latentbench.dataset import DataSet, Split, Splits
+from latentbench.evaluation import Evaluation, Metric, Outcome
+from latentbench.torch_family import TorchFamily
+
+SCALE = 1.0
+
+
+class Edited(TorchFamily):
+    """Gaussian latents."""
+
+    name = "edited"
+    version = "1"
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.features = self.latent_dim
+
+    def posterior_distribution(self, features):
+        if os.environ.get("EDITED_FAILS") == "memory":
+            raise MemoryError("planted")
+        return Normal(features, SCALE, validate_args=False)
+
+    def prior_distribution(self, batch):
+        return Normal(torch.zeros(batch, self.latent_dim), 1.0)
+
+    def begin_epoch(self, epoch, epochs):
+        new = os.environ.get("EDITED_WHILE_IT_TRAINS")
+        if new:
+            Path(__file__).write_text(Path(__file__).read_text().replace("SCALE = 1.0", new, 1))
+
+
+class Shades(DataSet):
+    """Images of one shade, prepared once."""
+
+    name = "shades"
+    image_shape = (1, 2, 2)
+    defaults = {"likelihood": "gaussian"}
+
+    def load(self, cache):
+        made = cached(cache, "shades-1", type(self), self.make)
+        return Splits(Split(made["images"]), Split(made["images"] + 1))
+
+    def make(self):
+        return {"images": torch.linspace(0, 1, 20).view(-1, 1, 1, 1).expand(20, 1, 2, 2) * SCALE}
+
+
+class Counted(Evaluation):
+    """Notes each call in a file."""
+
+    name = "counted"
+
+    def __init__(self, options):
+        pass
+
+    def evaluate(self, trained, generator):
+        with open(os.environ["EDITED_LOG"], "a") as file:
+            file.write(self.name + "\\n")
+        return Outcome([Metric(self.name, SCALE)])
+
+
+class CountedToo(Counted):
+    """The same under another name."""
+
+    name = "counted_too"
+
+
+@hookimpl
+def register_families():
+    return [Edited]
+
+
+@hookimpl
+def register_datasets():
+    return [Shades]
+
+
+@hookimpl
+def register_evaluations():
+    return [Counted, CountedToo]
+
+
+if os.environ.get("EDITED_AT_IMPORT"):
+    Path(__file__).write_text(Path(__file__).read_text().replace("SCALE = 1.0", os.environ["EDITED_AT_IMPORT"], 1))
+'''
+
+
+class Plugin:
+    """A plugin in a folder of its own, that can be edited between real command lines."""
+
+    def __init__(self, folder):
+        self.folder, self.path = folder, folder / "latentbench_edited.py"
+        info = folder / "latentbench_edited-0.1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: latentbench-edited\nVersion: 0.1\n")
+        (info / "entry_points.txt").write_text("[latentbench]\nlatentbench_edited = latentbench_edited\n")
+        self.path.write_text(PLUGIN)
+        self.log = folder / "log"
+
+    def edit(self, old, new):
+        text = self.path.read_text()
+        assert old in text
+        self.path.write_text(text.replace(old, new, 1))
+
+    def call(self, *words, **environment):
+        """`python *words` with the plugin installed."""
+        path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONPATH": path, "EDITED_LOG": str(self.log), **environment}
+        return subprocess.run([sys.executable, *map(str, words)], env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+    def latentbench(self, *words, **environment):
+        return self.call("-m", "latentbench", *words, **environment)
+
+    def calls(self):
+        """The evaluations that were called since the last time."""
+        found = self.log.read_text().split() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return found

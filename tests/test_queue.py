@@ -77,8 +77,8 @@ def test_a_damaged_file_is_named(content, tmp_path):
 
 def test_a_file_of_a_newer_version_is_refused(jobs, tmp_path):
     path = enqueue(tmp_path, "s", jobs, goes_on=True)
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2', 1))
-    with pytest.raises(UserError, match="has version 2, this latentbench reads 1"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3', 1))
+    with pytest.raises(UserError, match="has version 3, this latentbench reads up to 2"):
         queues(tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_force_does_not_go_on_from_a_state(suite, tmp_path, registry):
         for item in plan.runs:
             shutil.rmtree(results, ignore_errors=True)
             with pytest.raises(InterruptedRunError):
-                execute(selection.job(item), registry, Store(results), "cpu", stopping=lambda: True)
+                execute(selection.job(item, Store(results)), registry, Store(results), "cpu", stopping=lambda: True)
             state = Store(results).read_state(item.run.id)
             state["step"].fill_(3)
             Store(results).write_state(item.run.id, state)
@@ -112,12 +112,54 @@ def test_force_does_not_go_on_from_a_state(suite, tmp_path, registry):
             assert (history["step"].max() if len(history) else 0) == steps, item.run.family
 
 
+def test_an_interrupted_force_is_continued_by_the_same_call(suite_file, tmp_path, monkeypatch, capsys):
+    """Ctrl-C comes with the third of four runs: the same call runs the other two, and only the call after it starts from the beginning."""
+    suite, results, force = suite_file(SUITE.replace("FAMILY", "[poisson, gaussian, laplace, categorical]")), tmp_path / "r", Selection(force=True)
+    assert run_suite(suite, results, INLINE) == 0
+    begun = []
+
+    def interrupting(job, *args, **kwargs):
+        begun.append(job.run.family)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return execute(job, *args, **kwargs)
+
+    monkeypatch.setattr("latentbench_testkit.execute", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(suite, results, INLINE, selection=force)
+    redone = begun[:2]
+    begun[2:] = []
+    monkeypatch.setattr("latentbench_testkit.execute", lambda job, *args, **kwargs: begun.append(job.run.family) or execute(job, *args, **kwargs))
+    capsys.readouterr()
+    assert run_suite(suite, results, INLINE, selection=force) == 0
+    assert "continues a --force that was interrupted: 2 of its 4 runs were run again before" in capsys.readouterr().out
+    assert sorted(begun) == ["categorical", "gaussian", "laplace", "poisson"]
+    assert set(begun[2:]).isdisjoint(redone)
+    assert run_suite(suite, results, INLINE, selection=force) == 0
+    assert len(begun) == 8
+
+
+def test_retry_trains_again_where_the_model_is_damaged(suite_file, tmp_path, monkeypatch):
+    suite, results = suite_file(SUITE.replace("FAMILY", "gaussian").replace("[elbo]", "[elbo, test_fragile]")), tmp_path / "r"
+    (tmp_path / "breaks").touch()
+    monkeypatch.setenv("LATENTBENCH_TEST_FRAGILE", str(tmp_path / "breaks"))
+    assert run_suite(suite, results, INLINE) == 1
+    (tmp_path / "breaks").unlink()
+    (checkpoint,) = (results / "checkpoints").glob("*.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    assert run_suite(suite, results, INLINE, selection=Selection(retry=frozenset({"evaluation"}))) == 0
+    row = pd.read_parquet(results / "runs").iloc[0]
+    assert row["status"] == "done"
+    assert pd.isna(row["failure_kind"])
+    assert set(pd.read_parquet(results / "metrics")["evaluation"]) == {"elbo", "test_fragile"}
+
+
 def test_two_that_force_at_once_run_every_run_once(suite, tmp_path):
     """What a job was made for is over as soon as another process has done it."""
     assert run_suite(suite, tmp_path / "r", INLINE) == 0
     began = set(pd.read_parquet(tmp_path / "r" / "runs")["started"])
     plan, _ = planned(suite, tmp_path / "r", INLINE, Changes())
-    jobs = [Selection(force=True).job(item) for item in plan.runs]
+    jobs = [Selection(force=True).job(item, Store(tmp_path / "r")) for item in plan.runs]
     done = []
     for _ in range(2):
         work = Work(tmp_path / "r", jobs, Noted(done))

@@ -46,7 +46,7 @@ class PatchDataSet(DataSet):
         return Splits(Split(patches["train"]), Split(patches["validation"]))
 
     def _patches(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
-        return cached(cache, recipe_key(self), lambda: self.make(cache, progress))
+        return cached(cache, recipe_key(self), type(self), lambda: self.make(cache, progress))
 
 
 def recipe_key(dataset: DataSet) -> str:

@@ -51,7 +51,7 @@ class PhotoPatches(DataSet):
 
     def load(self, cache: Path) -> Splits:
         """The patches, prepared once and cached."""
-        patches = cached(cache, recipe_key(self), self._prepare)
+        patches = cached(cache, recipe_key(self), type(self), self._prepare)
         return Splits(Split(self._finish(patches["train"])), Split(self._finish(patches["validation"])))
 
     def _prepare(self) -> dict[str, Tensor]:

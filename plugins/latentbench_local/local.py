@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
+import resource
 import signal
 import threading
 import time
@@ -58,6 +59,10 @@ EXIT_WITHIN = 10.0
 
 KILLED, OUT_OF_MEMORY, TIMEOUT = "killed", "out-of-memory", "timeout"
 """Kinds of failure that a run's process does not store itself."""
+LOST = "lost"
+"""A process has ended because its run is another invocation's by now."""
+FILES, FILES_A_RUN = 64, 8
+"""Files that a process of this engine has open at least, and those for each run at a time."""
 
 
 class LocalOptions(Options):
@@ -76,6 +81,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     began: float = field(default_factory=time.monotonic)
+    origin: Mapping[str, Any] | None = None  # what its run's row says of when and where
     progress: tuple[int, int, float] | None = None
     asked_to_stop: float | None = None
     timed_out: bool = False
@@ -114,11 +120,21 @@ class LocalEngine(Engine):
         return f"{each} at a time on each of {len(self.gpus)} GPUs"
 
     def check(self) -> None:
-        """Look whether the GPUs are there. CUDA is not initialised: a fork could not use it any more."""
+        """Check that the GPUs are there, and that enough files may be open. CUDA is not initialised: a fork could not use it any more."""
+        self._check_files()
         count = torch.cuda.device_count()
         if any(gpu >= count for gpu in self.gpus or ()):
             has = f"GPUs 0 to {count - 1}" if count > 1 else "GPU 0 only" if count else "no CUDA GPU"
             raise UserError(f"--gpus {self.options.gpus}: not on this machine, which has {has}")
+
+    def _check_files(self) -> None:
+        each = 4 if self.options.per_gpu == "auto" else self.options.per_gpu
+        needed = FILES + FILES_A_RUN * (self._cpus() if self.gpus is None else len(self.gpus) * each)
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if allowed not in (resource.RLIM_INFINITY, -1) and allowed < needed:
+            raise UserError(
+                f"a process may have {allowed} files open here, and running {self.capacity} needs {needed}: raise the limit with ulimit -n"
+            )
 
     def run(self, work: Work) -> None:
         """Run all jobs, or wait until others have; a second Ctrl-C kills those that are saving their state."""
@@ -181,7 +197,9 @@ class LocalEngine(Engine):
 
     def _start(self, job: Job, device: str, work: Work, places: Packing, need: int | None, context: ForkServerContext) -> None:
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=execute_in_process, args=(job, work.results, device, theirs, work.limits.save_every), daemon=True)
+        process = context.Process(
+            target=execute_in_process, args=(job, work.results, work.leases.owner, device, theirs, work.limits.save_every), daemon=True
+        )
         try:
             _ensure_fork_server()
             process.start()
@@ -202,17 +220,19 @@ class LocalEngine(Engine):
         self.running.append(_Worker(job, process, ours))
         work.watcher.started(job, device)
 
-    def _try_again(self, job: Job, reason: str, work: Work) -> None:
-        if self.attempts[job.run.id] < ATTEMPTS:
-            work.put_back(job)
+    def _try_again(self, worker: _Worker, reason: str, work: Work) -> None:
+        if self.attempts[worker.job.run.id] < ATTEMPTS:
+            work.put_back(worker.job)
         else:
-            work.fail(job, KILLED, reason)
+            work.fail(worker.job, KILLED, reason, _row_of(worker))
 
     def _look_after(self, worker: _Worker, work: Work, places: Packing) -> None:
         """Take in what a worker has said; end it where its time is up, or where somebody has taken its run over."""
         ended, failure = self._listen(worker, work, places)
         now = time.monotonic()
-        if ended:
+        if ended and failure == LOST:
+            self._give_way(worker, work, places)
+        elif ended:
             self._end(worker, failure, work, places)
         elif not work.keep(worker.job, worker.progress):
             self._give_way(worker, work, places)
@@ -231,6 +251,14 @@ class LocalEngine(Engine):
                 _let_exit(worker.process)
                 return True, f"{TIMEOUT}: over {work.limits.seconds:g} s" if worker.timed_out else _how_it_died(worker.process)
             kind, *rest = message
+            if kind == "began":
+                worker.origin = rest[0]
+                continue
+            if kind == "other code":
+                raise UserError(rest[0])
+            if kind == LOST:
+                _let_exit(worker.process)
+                return True, LOST
             if kind == "progress":
                 step, steps, first = rest[:3]
                 worker.progress = step, steps, (step - first) / max(time.monotonic() - worker.began, 1e-9)
@@ -254,13 +282,13 @@ class LocalEngine(Engine):
         if helps:
             work.put_back(job)
         elif kind == KILLED:
-            self._try_again(job, message, work)
+            self._try_again(worker, message, work)
         elif kind == TIMEOUT:
             saved = work.store.state_path(job.run.id).exists()
-            kept = "its state is stored, and --retry timeout goes on from it" if saved else "it has no state"
-            work.fail(job, kind, f"{message}; {kept}")
+            kept = "its state is stored, and --retry timeout resumes from it" if saved else "it has no state"
+            work.fail(job, kind, f"{message}; {kept}", _row_of(worker))
         elif kind == OUT_OF_MEMORY:
-            work.fail(job, kind, message)
+            work.fail(job, kind, message, _row_of(worker))
         else:
             work.end(job, failure)
 
@@ -308,6 +336,11 @@ class LocalEngine(Engine):
             with suppress(OSError):  # a lease that cannot be given back grows stale
                 work.give_up(worker.job)
         self.running.clear()
+
+
+def _row_of(worker: _Worker) -> dict[str, Any]:
+    """What the row of a failed run says of when and where it ran, and for how long."""
+    return {**(worker.origin or {}), "wall_seconds": time.monotonic() - worker.began}
 
 
 def _let_exit(process: BaseProcess) -> None:

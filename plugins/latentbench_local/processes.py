@@ -8,6 +8,7 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -16,9 +17,10 @@ from typing import Any
 
 import torch
 
-from latentbench.execute import InterruptedRunError, execute
+from latentbench.execute import InterruptedRunError, OtherCodeError, execute, traceback_of
 from latentbench.files import StoringError, cannot_store, storing
 from latentbench.job import Job
+from latentbench.leases import LeaseLostError, Leases
 from latentbench.registry import load_registry
 from latentbench.store import Store
 
@@ -31,11 +33,14 @@ CONTEXT = 512 * 2**20
 """Bytes that a CUDA context takes beside what torch has reserved, generously."""
 
 
-def execute_in_process(job: Job, results: Path, device: str, connection: Connection, save_every: float) -> None:
-    """Execute a run and tell the engine how it goes. Its output goes to the run's log."""
+def execute_in_process(job: Job, results: Path, owner: str, device: str, connection: Connection, save_every: float) -> None:
+    """Execute a run and tell the engine how it goes. Its output goes to the run's log.
+
+    Nothing is written once `owner`, the engine's, has lost the run's lease.
+    """
     os.setsid()  # Ctrl-C goes to the parent's session, which asks this process to stop
     die_with_parent()
-    store = Store(results)
+    store = Store(results, fence=Leases(results / "leases", owner).check)
     try:
         _write_to(store.log_path(job.run.id))
     except StoringError as error:
@@ -56,14 +61,23 @@ def execute_in_process(job: Job, results: Path, device: str, connection: Connect
             last = time.monotonic()
             _tell(connection, ("progress", step, steps, first, memory(device)))
 
+    def began(row: Mapping[str, Any]) -> None:
+        _tell(connection, ("began", row))
+
     try:
-        outcome = execute(job, load_registry(), store, device, report, stop.wanted, save_every, unstored=OUT_OF_MEMORY)
+        outcome = execute(job, load_registry(), store, device, report, stop.wanted, save_every, OUT_OF_MEMORY, began)
     except InterruptedRunError:
         _log("stopped")
         os._exit(STOPPED)
+    except LeaseLostError as error:
+        _log(str(error))
+        _tell(connection, ("lost",))
+    except OtherCodeError as error:
+        _log(str(error))
+        _tell(connection, ("other code", str(error)))
     except OUT_OF_MEMORY as error:
         _log(f"out of memory: {error}")
-        _tell(connection, ("out-of-memory", str(error)))
+        _tell(connection, ("out-of-memory", traceback_of(error)))
     except OSError as error:
         if not cannot_store(error):
             raise

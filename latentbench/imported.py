@@ -1,0 +1,176 @@
+"""The source code that this process runs: recorded as it is imported, so that an edit made afterwards is not mistaken for it.
+
+A run's numbers come from the modules that its process has imported, while the files they were read from may be edited at any time. Modules of
+latentbench and of plugin packages are therefore compiled here from the very text that is recorded.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+GROUP = "latentbench"
+"""The group of entry points that names plugins."""
+UNSAID = ("kind", "type_comment")
+"""Fields of a syntax tree that change nothing."""
+
+_read: dict[str, bytes] = {}
+
+
+@cache
+def plugin_points() -> Sequence[importlib.metadata.EntryPoint]:
+    """The entry points of all installed plugins, by name."""
+    return sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
+
+
+@cache
+def packages() -> frozenset[str]:
+    """Top-level packages whose sources are recorded: latentbench and the plugins."""
+    return frozenset({"latentbench", *(point.value.partition(":")[0].partition(".")[0] for point in plugin_points())})
+
+
+class _Loader(SourceFileLoader):
+    """Compiles a module from its source, never from a cached `.pyc`, and keeps the source."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        source = self.get_data(path)
+        code: CodeType = self.source_to_code(source, path)
+        _read[fullname] = source
+        return code
+
+
+class _Finder(MetaPathFinder):
+    """Lets the other finders find a module, and has its source recorded."""
+
+    finding = False
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if self.finding:  # what finding plugins imports
+            return None
+        self.finding = True
+        try:
+            recorded = fullname.partition(".")[0] in packages()
+        finally:
+            self.finding = False
+        if not recorded:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if type(spec.loader) is SourceFileLoader:
+                    spec.loader = _Loader(spec.loader.name, spec.loader.path)
+                return spec
+        return None
+
+
+def record() -> None:
+    """Record the sources of what is imported from now on."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def source_of(module: str) -> bytes | None:
+    """The source that a module was imported from; of one that was not imported here, or not through files, what its file has now, if any."""
+    if module not in _read:
+        spec = sys.modules[module].__spec__ if module in sys.modules else importlib.util.find_spec(module)
+        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+            return None
+        return Path(spec.origin).read_bytes()
+    return _read[module]
+
+
+def file_of(module: str) -> str:
+    """The name of a module's file below the folder of its top-level package, as `package/module.py`."""
+    return module.replace(".", "/") + ("/__init__.py" if _package(module) == module else ".py")
+
+
+@cache
+def meaning(source: bytes) -> str:
+    """A hash over what a source means: sixteen hexadecimal digits that change with its syntax tree, and not with comments, docstrings or layout."""
+    return hashlib.sha256(_written(_without_docstrings(ast.parse(source))).encode()).hexdigest()[:16]
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
+def _written(value: Any) -> str:
+    """A syntax tree as a text that does not depend on the version of Python more than the tree does: fields without a value are left out."""
+    if isinstance(value, ast.AST):
+        fields = ((name, inner) for name, inner in ast.iter_fields(value) if name not in UNSAID and inner is not None and inner != [])
+        return f"{type(value).__name__}({','.join(f'{name}={_written(inner)}' for name, inner in fields)})"
+    return f"[{','.join(map(_written, value))}]" if isinstance(value, list) else repr(value)
+
+
+def hashes(modules: Iterable[str], core: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Source file -> hash over what it means, of modules and of all that they import from plugin packages and from the modules `core`."""
+    found: dict[str, str] = {}
+    seen, ahead = set[str](), list(modules)
+    while ahead:
+        module = ahead.pop()
+        source = None if module in seen else source_of(module)
+        seen.add(module)
+        if source is not None:
+            found[file_of(module)] = meaning(source)
+            ahead += [name for name in imports(module) if name in core or name.partition(".")[0] in packages() - {"latentbench"}]
+    return found
+
+
+def imports(module: str) -> frozenset[str]:
+    """The modules that a module names in its import statements, those inside functions too."""
+    source = source_of(module)
+    return frozenset() if source is None else _imports(source, module, _package(module))
+
+
+def _package(module: str) -> str:
+    """What relative imports of a module start from."""
+    spec = sys.modules[module].__spec__ if module in sys.modules else importlib.util.find_spec(module)
+    return module if spec is not None and spec.submodule_search_locations is not None else module.rpartition(".")[0]
+
+
+@cache
+def _imports(source: bytes, module: str, package: str) -> frozenset[str]:
+    found: set[str] = set()
+    for node in _executed(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = ".".join([*(parts[: len(parts) - node.level + 1] if node.level else ()), *filter(None, [node.module])])
+            found |= {f"{base}.{alias.name}" if _is_module(f"{base}.{alias.name}") else base for alias in node.names}
+    return frozenset(found - {module})
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below `node`, but for what type checkers alone read."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            for other in child.orelse:
+                yield from (other, *_executed(other))
+            continue
+        yield child
+        yield from _executed(child)
+
+
+def _is_module(name: str) -> bool:
+    """Whether a dotted name of a recorded package is a module, and not something inside one."""
+    if name.partition(".")[0] not in packages():
+        return False
+    try:
+        return name in sys.modules or importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
