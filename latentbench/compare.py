@@ -107,7 +107,8 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
     settings = _Settings.of(values[values["value"].notna()], (*rows, *query.columns))
     columns = {name: values[name].tolist() for name in ("run_id", "seed", "value", "kind", "interval")}
     cells = {place: _cell({name: [c[i] for i in at] for name, c in columns.items()}, at, settings) for place, at in groups.items()}
-    return _arranged(query, rows, cells, better.get(query.metric), _notes(values, cells.values()))
+    notes = [*_notes(values, cells.values()), *_mixed_devices(values, groups.values())]
+    return _arranged(query, rows, cells, better.get(query.metric), notes)
 
 
 def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
@@ -325,6 +326,15 @@ def _notes(values: pd.DataFrame, cells: Iterable[Cell]) -> list[str]:
     if len(failed):
         notes.append(f"{len(failed)} runs failed and have no value")
     return notes
+
+
+def _mixed_devices(values: pd.DataFrame, groups: Iterable[Sequence[int]]) -> list[str]:
+    """A note where cells average over runs on different models of GPU, whose numbers differ by rounding."""
+    if "device_name" not in values:
+        return []
+    gpus = values["device_name"].where((values["device"] == "cuda") & values["value"].notna())
+    mixed = [found for at in groups if len(found := set(gpus.iloc[at].dropna())) > 1]
+    return [f"{len(mixed)} cells mix models of GPU: {', '.join(sorted(set().union(*mixed)))}"] if mixed else []
 
 
 def _nothing(stores: Sequence[Path], query: Query) -> str:

@@ -56,6 +56,19 @@ def test_failed_seeds_are_counted(store):
     assert "1 runs failed" in render(board(store))
 
 
+def test_cells_that_mix_models_of_gpu_are_told(tmp_path):
+    """Not those whose runs are on one model, on the CPU, or failed."""
+    made = Store(tmp_path / "r")
+    for seed, (family, device, name) in enumerate(
+        [("a", "cuda", "A100"), ("a", "cuda", "H100"), ("b", "cuda", "A100"), ("b", "cuda", "A100"), ("c", "cpu", "x"), ("c", "cpu", "y")]
+    ):
+        add(made, f"{family}{seed}", float(seed), family=family, seed=seed, device=device, device_name=name)
+    add(made, "lost", None, family="b", seed=9, device="cuda", device_name="L4")
+    assert board(made, rows=("family",)).notes[-1] == "1 cells mix models of GPU: A100, H100"
+    (tmp_path / "r" / "runs" / "a1.parquet").unlink()
+    assert not any("mix" in note for note in board(made, rows=("family",)).notes)
+
+
 def test_one_seed_has_no_interval():
     assert half_width(np.array([3.0])) is None
 

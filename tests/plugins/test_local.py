@@ -368,3 +368,13 @@ def test_a_slot_shows_one_gpu_to_its_process(monkeypatch):
     assert use("cuda:3") == "cuda:0"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert use("cpu") == "cpu"
+
+
+def test_too_few_open_files_are_one_message_before_anything_runs(tmp_path):
+    suite = Suite(tmp_path / "suite")
+    suite.prefix = ("sh", "-c", 'ulimit -n 12; exec "$@"', "sh")
+    code, out = suite.finish()
+    assert code == 2
+    assert "a process may have 12 files open here, and running 2 at a time needs 80: raise the limit with ulimit -n" in out
+    assert "Traceback" not in out
+    assert not list((suite.folder / "results").rglob("*.parquet"))
