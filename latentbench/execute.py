@@ -21,6 +21,7 @@ from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
 from latentbench.files import cannot_store
 from latentbench.job import Job
+from latentbench.leases import LeaseLostError
 from latentbench.model import Model, build_model
 from latentbench.numerics import set_numerics, torch_dtype
 from latentbench.part import Assembly
@@ -80,6 +81,7 @@ def execute(
     Raises:
         InterruptedRunError: `stopping` said so.
         OtherCodeError: the parts of this process have other versions than the run's id says, or its sources are not those it was planned with.
+        LeaseLostError: another owner has taken the run over; the store's fence raises it.
         OSError: nothing can be stored any more, which is no failure of the run.
     """
     start = time.monotonic()
@@ -101,7 +103,7 @@ def execute(
         failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
         _check_sources(job, assembly, registry)  # with what was imported meanwhile
     except Exception as error:  # whatever went wrong in a run is a result of that run
-        if isinstance(error, (InterruptedRunError, OtherCodeError, *unstored)) or cannot_store(error):
+        if isinstance(error, (InterruptedRunError, OtherCodeError, LeaseLostError, *unstored)) or cannot_store(error):
             raise
         row = {**described(job.run), **origin, "wall_seconds": time.monotonic() - start, **failure(error)}
         if job.trained:

@@ -28,15 +28,10 @@ _read: dict[str, bytes] = {}
 
 
 @cache
-def plugin_points() -> Sequence[importlib.metadata.EntryPoint]:
-    """The entry points of all installed plugins, by name."""
-    return sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name)
-
-
-@cache
 def packages() -> frozenset[str]:
-    """Top-level packages whose sources are recorded: latentbench and the plugins."""
-    return frozenset({"latentbench", *(point.value.partition(":")[0].partition(".")[0] for point in plugin_points())})
+    """Top-level packages whose sources are recorded: latentbench, and those that entry points name as plugins."""
+    plugins = importlib.metadata.entry_points(group=GROUP)
+    return frozenset({"latentbench", *(point.module.partition(".")[0] for point in plugins)})
 
 
 class _Loader(SourceFileLoader):
@@ -51,19 +46,13 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Lets the other finders find a module, and has its source recorded."""
+    """Lets the other finders find a module of these packages, and has its source recorded."""
 
-    finding = False
+    def __init__(self, recorded: frozenset[str]) -> None:
+        self.recorded = recorded
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if self.finding:  # what finding plugins imports
-            return None
-        self.finding = True
-        try:
-            recorded = fullname.partition(".")[0] in packages()
-        finally:
-            self.finding = False
-        if not recorded:
+        if fullname.partition(".")[0] not in self.recorded:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
@@ -77,7 +66,7 @@ class _Finder(MetaPathFinder):
 def record() -> None:
     """Record the sources of what is imported from now on."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder(packages()))
 
 
 def source_of(module: str) -> bytes | None:

@@ -12,6 +12,7 @@ import pytest
 from latentbench.execute import InterruptedRunError, execute
 from latentbench.files import cannot_store
 from latentbench.job import EvaluationPlan, Job
+from latentbench.leases import LeaseLostError, Leases
 from latentbench.store import Store
 from latentbench.train import NonFiniteError
 from tests.kit import Killer, in_a_fork, same
@@ -78,6 +79,27 @@ def test_a_state_with_a_flipped_byte_is_not_used(job, registry, tmp_path):
     assert steps == [1, 2, 3, 4, 5]
     execute(job, registry, Store(tmp_path / "calm"), "cpu")
     assert same(store.path, tmp_path / "calm")
+
+
+def test_an_owner_that_lost_its_lease_writes_nothing_more(job, registry, tmp_path):
+    """At its last step another owner, who found the lease stale, does the whole run: what that has stored stays to the last byte."""
+    results = tmp_path / "r"
+    old, new = Leases(results / "leases"), Leases(results / "leases")
+    assert old.take(job.run.id)
+    stored = {}
+
+    def meanwhile(step, steps):
+        if step == steps:
+            (lease,) = (results / "leases").glob("*.json")
+            os.utime(lease, (0, 0))
+            assert new.take(job.run.id)
+            assert execute(job, registry, Store(results, fence=new.check), "cpu") is None
+            stored.update({path: path.read_bytes() for path in results.rglob("*") if path.is_file()})
+
+    with pytest.raises(LeaseLostError):
+        execute(job, registry, Store(results, fence=old.check), "cpu", meanwhile)
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == stored
+    assert Store(results).run_states()[job.run.id]["status"] == "done"
 
 
 def error_of(work):
