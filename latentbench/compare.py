@@ -16,8 +16,9 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from latentbench.errors import UserError, nearest, unknown
-from latentbench.store import SETTINGS, Store
+from latentbench.store import Store
 from latentbench.suite import NESTED
+from latentbench.tables import SETTINGS
 from latentbench.yaml_source import parse_value
 
 CONFIDENCE = 0.99

@@ -26,7 +26,8 @@ from latentbench.provenance import environment, git_state, hardware, source_hash
 from latentbench.registry import Registry
 from latentbench.resolve import assemble
 from latentbench.settings import Run
-from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
+from latentbench.store import EVALUATION_FAILED, Store
+from latentbench.tables import SETTINGS
 from latentbench.train import NonFiniteError, new_state, plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"

@@ -138,7 +138,7 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
     rows = store.run_states()
     evaluated = store.evaluated()
     runs = [with_state(item, rows.get(item.run.id), evaluated.get(item.run.id, set()), registry) for item in plan.runs]
-    saved = {path.stem for path in (store.path / "states").glob("*.safetensors")}
+    saved = store.saved_states()
     return replace(plan, runs=tuple(replace(i, why="interrupted") if i.state == "missing" and i.run.id in saved else i for i in runs))
 
 

@@ -129,8 +129,7 @@ def _forget_states(run_ids: Iterable[str], results: Path) -> None:
     Runs that others work on keep theirs.
     """
     store, busy = Store(results), Leases(results / "leases").busy()
-    saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
-    for run_id in (saved & set(run_ids)) - busy:
+    for run_id in (store.saved_states() & set(run_ids)) - busy:
         store.forget_state(run_id)
 
 
