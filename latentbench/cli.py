@@ -216,10 +216,11 @@ def worker(
 
 @app.command()
 def cancel(results: Results = DEFAULT_RESULTS) -> None:
-    """Empty the queue of a results folder: pilots end after the runs that they work on, which go on."""
+    """Empty the queue of a results folder. Runs that are being worked on continue; no other is begun."""
     from latentbench.queue import cancel as empty_queue
 
-    print(f"{empty_queue(results)} runs of {results} are not queued any more")
+    cancelled = empty_queue(results)
+    print(f"{results}: {cancelled.taken_back} runs taken back, {cancelled.continuing} that are being worked on continue")
 
 
 @app.command()
@@ -237,23 +238,17 @@ def merge(
     print(f"{merged.runs} runs in {into}, {merged.shared} of them from several folders; {len(merged.conflicts)} conflicts")
     for run_id, why in merged.conflicts.items():
         print(f"conflict: run {run_id} was left out: {why}")
-    raise typer.Exit(1 if merged.conflicts else 0)
+    for problem, taken in merged.damaged.items():
+        print(f"damaged: {problem}: {f'{taken} was taken' if taken else 'no folder has a whole one'}")
+    raise typer.Exit(1 if merged.conflicts or None in merged.damaged.values() else 0)
 
 
 @app.command()
 def compact(results: Results = DEFAULT_RESULTS) -> None:
-    """Join the fragments of a results folder into few files, which are faster to read. Nothing may run there meanwhile."""
-    from latentbench.leases import Leases
-    from latentbench.store import Store
+    """Join the fragments of a results folder into few files, which are faster to read. No run is begun there meanwhile."""
+    from latentbench.compaction import compact as compact_folder
 
-    store = Store(results)
-    if not store.exists():
-        raise UserError(f"results folder {results} has no results")
-    store.check_writable()
-    working = Leases(results / "leases").busy()
-    if working:
-        raise UserError(f"results folder {results}: {len(working)} runs are being worked on; `latentbench status` shows them")
-    print(f"{store.compact()} files fewer in {results}")
+    print(f"{compact_folder(results)} files fewer in {results}")
 
 
 data_app = typer.Typer(help="Source files of data sets: list, fetch or verify them.", no_args_is_help=True)

@@ -16,8 +16,9 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from latentbench.errors import UserError, nearest, unknown
-from latentbench.store import SETTINGS, Store
+from latentbench.store import Store
 from latentbench.suite import NESTED
+from latentbench.tables import SETTINGS
 from latentbench.yaml_source import parse_value
 
 CONFIDENCE = 0.99
@@ -333,7 +334,7 @@ def _mixed_devices(values: pd.DataFrame, groups: Iterable[Sequence[int]]) -> lis
     if "device_name" not in values:
         return []
     gpus = values["device_name"].where((values["device"] == "cuda") & values["value"].notna())
-    mixed = [found for at in groups if len(found := set(gpus.iloc[at].dropna())) > 1]
+    mixed = [found for at in groups if len(found := set(gpus.iloc[list(at)].dropna())) > 1]
     return [f"{len(mixed)} cells mix models of GPU: {', '.join(sorted(set().union(*mixed)))}"] if mixed else []
 
 

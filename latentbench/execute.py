@@ -31,7 +31,8 @@ from latentbench.registry import Registry
 from latentbench.resolve import assemble, parts_of, versions
 from latentbench.settings import Run
 from latentbench.state_code import other_code, with_code
-from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
+from latentbench.store import EVALUATION_FAILED, Store
+from latentbench.tables import SETTINGS
 from latentbench.train import NonFiniteError, new_state, plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"

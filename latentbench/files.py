@@ -1,19 +1,31 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read or refused, never taken for missing."""
 
 import errno
 import hashlib
+import json
 import os
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+from latentbench.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
 class StoringError(OSError):
     """Nothing can be stored any more, as the disk is full, or a folder has become read-only. Its file name is that of what was to be stored."""
+
+
+class FolderError(UserError, StoringError):
+    """A file or folder that cannot be read, or has gone, which is no failure of whatever was at work. `strerror` continues a sentence about it."""
+
+    def __str__(self) -> str:
+        return f"{self.filename} {self.strerror}"
 
 
 def cannot_store(error: BaseException) -> bool:
@@ -31,15 +43,87 @@ def storing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except StoringError:
+        raise
     except OSError as error:
         kind = StoringError if error.errno in (*FULL, *FORBIDDEN) else OSError
         raise kind(error.errno, error.strerror, str(path)) from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Let errors of what is done here say that `path` cannot be read, and why; that it is not there passes through.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        FolderError: it cannot be read, so nothing is known of its content.
+    """
+    try:
+        yield
+    except (FileNotFoundError, StoringError):
+        raise
+    except OSError as error:
+        raise FolderError(error.errno, f"cannot be read: {error.strerror or error}", str(path)) from error
+
+
+def listed(folder: Path, suffix: str = "", hidden: bool = False) -> list[Path]:
+    """What a folder holds, in order; nothing where it does not exist. Names that start with a dot are left out, or with `hidden` the only ones.
+
+    Raises:
+        FolderError: it cannot be listed. (`Path.glob` would return nothing.)
+    """
+    try:
+        with reading(folder), os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names) if name.startswith(".") is hidden and name.endswith(suffix)]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file, open for reading.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FolderError: it cannot be read, or is a folder or a pipe.
+    """
+    with reading(path), open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FolderError(errno.EINVAL, "is in the way: it is not a file that can be read; move it away", str(path))
+        yield file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe at once, and not when another process writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FolderError: it cannot be read.
+        ValueError: it is not JSON.
+    """
+    with opened(path) as file:
+        content = file.read()
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("its lists are nested too deeply") from error
+
+
+def _anyone() -> None:
+    """Let any file be replaced or removed."""
+
+
+def write_atomically(path: Path, content: bytes, check: Callable[[], None] = _anyone) -> None:
     """Write `content` to a temporary name beside `path` and rename it: a reader sees the old file or the new one, never half of one.
 
-    Temporary names start with a dot, so that readers of a folder of fragments pass them over.
+    Temporary names start with a dot, so that readers of a folder of fragments pass them over. `check` is called at the last moment before the
+    file is replaced, and may raise to forbid that.
 
     Raises:
         OSError: as `storing`; nothing is left behind under `path`.
@@ -52,19 +136,21 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            check()
             temporary.replace(path)
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, if it is there.
+def remove(path: Path, check: Callable[[], None] = _anyone) -> None:
+    """Remove a file, if it is there. `check` is called before, and may raise to forbid it.
 
     Raises:
         OSError: as `storing`.
     """
     with storing(path):
+        check()
         path.unlink(missing_ok=True)
 
 

@@ -3,6 +3,9 @@
 A lease is a small file that appears whole, by a hard link that fails where there is one already. Its owner touches it now and then; one that has not
 been touched for long is stale and may be taken over: the new lease has the next generation in its name, so that of several who try one succeeds. Ages
 are differences between times of the folder's own file system, so clocks of machines need not agree.
+
+Compaction of the folder has a lease too. It is taken while no run is worked on, and no run is taken while it is held: each of both writes its own
+lease first and looks for the other's then.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from latentbench.files import remove, storing, write_atomically
+from latentbench.files import FolderError, listed, read_json, reading, remove, storing, write_atomically
 
 STALE_AFTER = 60.0
 """Seconds without a touch after which a lease is nobody's."""
@@ -28,8 +31,27 @@ TOUCH_EVERY = 10.0
 """Seconds between two touches."""
 
 
+COMPACTION = "compaction"
+"""What the lease of a compaction is taken for, in place of a run's id."""
+FIELDS = {"owner": str, "host": str, "place": str, "pid": int, "started": str, "about": str, "since": str}
+"""What the file of a lease says."""
+
+
 class LeaseLostError(Exception):
-    """stub"""
+    """A run was taken over by another owner, whose results count: nothing may be written about it here any more."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What is known of a lease: what it is for, the host and process that work on it, since when by their clock, and the progress that was last
+    told (step, steps, steps a second). `problem` says that one of its files is damaged; what that would tell is missing then."""
+
+    about: str = ""
+    host: str = ""
+    pid: int | None = None
+    since: str = ""
+    progress: tuple[int, int, float] | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,41 +62,61 @@ class Leases:
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def take(self, run_id: str, about: str = "") -> bool:
-        """Whether this owner has got the run: nobody else had it, or their lease was stale. `about` says in words what the run is."""
-        with storing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        """Whether this owner has got the run: it was free, or its lease was stale, and the folder is not being compacted. `about` says what it is.
+
+        Raises:
+            OSError: as `storing`.
+            FolderError: leases cannot be read, or the results folder does not exist.
+        """
+        try:
+            with storing(self.folder):
+                self.folder.mkdir(exist_ok=True)
+        except FileNotFoundError as error:
+            raise FolderError(errno.ENOENT, "does not exist any more", str(self.folder.parent)) from error
         held = self._held(run_id)
-        if any(not _is_stale(path, seen, self._now()) for path, seen in held.values()):
+        if any(not _is_stale(path, seen, self._now()) for path, seen in held.values()) or self._is_barred(run_id):
             return False
         generation = max(held, default=0) + 1
         if not self._link(run_id, generation, about):
             return False
         now = self._now()
         others = {number for number, (path, seen) in self._held(run_id).items() if number != generation and not _is_stale(path, seen, now)}
-        if others:  # somebody who looked at another time has got it too
+        if others or self._is_barred(run_id):  # another owner who looked at another time has got it too
             remove(self._path(run_id, generation))
             return False
         for path, _ in held.values():
             remove(path)
         return True
 
+    def compacting(self) -> bool:
+        """Whether the folder is being compacted."""
+        held = self._held(COMPACTION)
+        return bool(held) and any(not _is_stale(path, seen, self._now()) for path, seen in held.values())
+
+    def _is_barred(self, run_id: str) -> bool:
+        return run_id != COMPACTION and self.compacting()
+
+    def check(self, run_id: str) -> None:
+        """Raise a LeaseLostError unless the run is still this owner's.
+
+        It is touched before it is looked up, so that an owner who is about to take it over, as it seemed stale, meets the touch or is seen here.
+        """
+        if not self.touch(run_id) or self._mine(run_id) is None:
+            raise LeaseLostError(f"run {run_id} was taken over by another process: its lease in {self.folder} is not this process's any more")
+
     def touch(self, run_id: str, progress: tuple[int, int, float] | None = None) -> bool:
-        """Say that this owner still works on the run, and how far it is (step, steps, steps a second); False where somebody has taken it over."""
+        """Say that this owner still works on the run, and its progress (step, steps, steps a second); False where another owner has taken it over."""
         mine = self._mine(run_id)
         if mine is None:
             return False
         try:
-            os.utime(mine)
+            with storing(mine):
+                os.utime(mine)
         except FileNotFoundError:  # meanwhile
             return False
         if progress is not None:
             write_atomically(self._progress_path(run_id), json.dumps(progress).encode())
         return True
-
-    def check(self, run_id: str) -> None:
-        """stub"""
-        if self._mine(run_id) is None:
-            raise LeaseLostError("stub")
 
     def give_back(self, run_id: str) -> None:
         """End this owner's lease."""
@@ -85,45 +127,71 @@ class Leases:
 
     def give_back_all(self) -> None:
         """End all leases of this owner, those too that it was interrupted in taking or giving back; one that cannot be removed grows stale."""
-        for run_id in self._names():
-            with suppress(OSError):
-                self.give_back(run_id)
+        with suppress(OSError):
+            for run_id in self._files():
+                with suppress(OSError):
+                    self.give_back(run_id)
 
     def busy(self) -> set[str]:
-        """The runs that somebody works on."""
-        names = self._names()
-        now = self._now() if names else 0.0
-        return {name for name in names if any(not _is_stale(path, seen, now) for path, seen in self._held(name).values())}
+        """The runs that are being worked on."""
+        return self._fresh() - {COMPACTION}
+
+    def _fresh(self) -> set[str]:
+        files = self._files()
+        now = self._now() if files else 0.0
+        return {name for name in files if any(not _is_stale(path, seen, now) for path, seen in _contents(files[name]).values())}
 
     def sweep(self) -> None:
         """Remove what killed processes have left."""
-        now = self._now() if self._names() else 0.0
-        for name in self._names() - self.busy():
-            for path, seen in self._held(name).values():
+        files = self._files()
+        now = self._now() if files else 0.0
+        for name in files.keys() - self._fresh():
+            for path, seen in _contents(files[name]).values():
                 if _is_stale(path, seen, now):
                     remove(path)
                     remove(self._progress_path(name))
 
-    def all(self) -> dict[str, dict[str, Any]]:
-        """Every lease that is not stale, by run id: `about`, host, process, `since` (by the owner's clock), and the `progress` that it last told.
+    def all(self) -> dict[str, Lease]:
+        """Every lease that is not stale, by run id.
 
         Where the folder cannot be written, ages are told by this machine's clock.
         """
-        found: dict[str, dict[str, Any]] = {}
+        files = self._files()
         try:
-            now = self._now() if self._names() else 0.0
+            now = self._now() if files else 0.0
         except OSError:
             now = time.time()
-        for run_id in self._names():
-            for path, seen in self._held(run_id).values():
-                if not _is_stale(path, seen, now):
-                    with suppress(FileNotFoundError, ValueError):
-                        seen["progress"] = json.loads(self._progress_path(run_id).read_text())
-                    found[run_id] = seen
-        return found
+        fresh = [(name, lease) for name in files for lease in _contents(files[name]).values() if not _is_stale(*lease, now)]
+        return {run_id: self._lease(run_id, *lease) for run_id, lease in fresh}
 
-    def _names(self) -> set[str]:
-        return {path.name.partition(".")[0] for path in self.folder.glob("[!.]*.json")}
+    def _lease(self, run_id: str, path: Path, seen: Mapping[str, Any]) -> Lease:
+        if not seen:
+            counts = f"it counts until it has not been touched for {STALE_AFTER:g} s"
+            return Lease(problem=f"lease {path} is damaged: {counts}; if run {run_id} is not being worked on, remove it")
+        progress, problem = self._progress(run_id)
+        return Lease(seen["about"], seen["host"], seen["pid"], seen["since"], progress, problem)
+
+    def _progress(self, run_id: str) -> tuple[tuple[int, int, float] | None, str | None]:
+        """The progress that was last told, or what is wrong with its file."""
+        path = self._progress_path(run_id)
+        try:
+            told = read_json(path)
+        except FileNotFoundError:
+            return None, None
+        except ValueError as error:
+            told = str(error)
+        if isinstance(told, list) and len(told) == 3 and all(_is_number(value) for value in told):
+            return (told[0], told[1], told[2]), None
+        return None, f"progress file {path} is damaged: expected three numbers, found {str(told)[:60]!r}; remove it"
+
+    def _files(self) -> dict[str, dict[int, Path]]:
+        """The files of leases, by run and generation."""
+        found: dict[str, dict[int, Path]] = {}
+        for path in listed(self.folder, ".json"):
+            run_id, _, generation = path.stem.partition(".")
+            if generation.isdecimal():
+                found.setdefault(run_id, {})[int(generation)] = path
+        return found
 
     def _path(self, run_id: str, generation: int) -> Path:
         return self.folder / f"{run_id}.{generation}.json"
@@ -132,20 +200,8 @@ class Leases:
         return self.folder / f"{run_id}.progress"
 
     def _held(self, run_id: str) -> dict[int, tuple[Path, dict[str, Any]]]:
-        """The leases of a run by generation: file and content; a damaged one has none."""
-        found = {}
-        for path in self.folder.glob(f"{run_id}.*.json"):
-            generation = path.name.split(".")[-2]
-            if not generation.isdecimal():
-                continue
-            try:
-                content = json.loads(path.read_text())
-            except FileNotFoundError:
-                continue
-            except ValueError:
-                content = {}
-            found[int(generation)] = path, content if isinstance(content, dict) else {}
-        return found
+        """The leases of a run by generation: file and content."""
+        return _contents(self._files().get(run_id, {}))
 
     def _mine(self, run_id: str) -> Path | None:
         """This owner's lease, if it is the newest."""
@@ -193,10 +249,33 @@ def _place() -> str:
 def is_gone(process: Mapping[str, Any]) -> bool | None:
     """Whether a process (as `this_process`) has ended; None where that cannot be told, as for one of another machine or container."""
     pid = process.get("pid")
-    if (process.get("host"), process.get("place")) != (platform.node(), _place()) or not isinstance(pid, int):
+    if (process.get("host"), process.get("place")) != (platform.node(), _place()) or type(pid) is not int:
         return None
     began = _started(pid)
     return began is None or began != str(process.get("started"))
+
+
+def _contents(files: Mapping[int, Path]) -> dict[int, tuple[Path, dict[str, Any]]]:
+    """Files of leases with their content; a damaged one, which a killed process may have left, has none."""
+    found = {}
+    for generation, path in files.items():
+        try:
+            content = read_json(path)
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            content = None
+        found[generation] = path, content if _is_whole(content) else {}
+    return found
+
+
+def _is_whole(content: Any) -> bool:
+    """Whether this is what the file of a lease says."""
+    return isinstance(content, dict) and all(type(content.get(name)) is kind for name, kind in FIELDS.items())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _link_or_make(draft: Path, lease: Path, content: str) -> None:
@@ -214,7 +293,7 @@ def _is_stale(path: Path, seen: Mapping[str, Any], now: float) -> bool:
     """A lease of a process of this machine that is gone is stale at once, any other by its age."""
     if is_gone(seen):
         return True
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), reading(path):
         return now - path.stat().st_mtime > STALE_AFTER
     return True
 
@@ -230,7 +309,7 @@ def _started(pid: int) -> str | None:
         return None if fields[0] == "Z" else fields[19]
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return None
     except PermissionError:
         pass

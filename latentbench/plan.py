@@ -151,7 +151,7 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
     """The plan with the state of every run in `store`."""
     rows, evaluated, measured_by = store.run_states(), store.evaluated(), store.evaluation_sources()
     code = _Code(registry)
-    saved = {path.stem for path in (store.path / "states").glob("[!.]*.safetensors")}
+    saved = store.saved_states()
     runs = []
     for planned in plan.runs:
         run_id = planned.run.id

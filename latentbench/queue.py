@@ -10,7 +10,6 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentbench.errors import UserError
-from latentbench.files import remove, write_atomically
+from latentbench.files import listed, read_json, remove, write_atomically
 from latentbench.job import EvaluationPlan, Job
-from latentbench.leases import is_gone, this_process
+from latentbench.leases import Leases, is_gone, this_process
 from latentbench.settings import Run
 from latentbench.store import Store
 
@@ -45,7 +44,7 @@ class Queued:
         """
         try:
             return _job(self.entries[run_id], self.sources)
-        except (KeyError, IndexError, TypeError, ValidationError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, ValidationError) as error:
             raise _damaged(self.path, error) from error
 
 
@@ -75,16 +74,16 @@ def queues(results: Path) -> list[Queued]:
     """All queue files.
 
     Raises:
-        UserError: one is damaged, or was written by a newer latentbench.
+        UserError: one is damaged, cannot be read, or was written by a newer latentbench.
     """
     found = []
-    for path in sorted((results / "queue").glob("[!.]*.json")):
+    for path in listed(results / "queue", ".json"):
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
             if content["version"] not in (1, VERSION):
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads up to {VERSION}")
             entries = {str(entry["id"]): dict(entry) for entry in content["jobs"]}
-            found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, content.get("sources", [{}])))
+            found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, list(content.get("sources", [{}]))))
         except FileNotFoundError:
             continue
         except (KeyError, TypeError, ValueError) as error:
@@ -115,24 +114,38 @@ def prune(results: Path, store: Store, suite: str | None = None) -> None:
             remove(queue.path)
 
 
-def cancel(results: Path) -> int:
-    """Remove all queue files; return how many runs they had. Runs that have begun go on.
+@dataclass(frozen=True)
+class Cancelled:
+    """How many queued runs were taken back, and how many that are being worked on continue."""
+
+    taken_back: int
+    continuing: int
+
+
+def cancel(results: Path) -> Cancelled:
+    """Remove all queue files, damaged ones too. Runs that have begun continue.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or, after the files were removed, something in it cannot be read.
     """
-    Store(results).check_exists()
-    runs: set[str] = set()
-    for path in sorted((results / "queue").glob("[!.]*.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            runs |= {str(entry["id"]) for entry in json.loads(path.read_text())["jobs"]}
+    store = Store(results)
+    store.check_exists()
+    files = listed(results / "queue", ".json")
+    try:
+        queued, problem = set(waiting(results, store)), None
+    except UserError as error:
+        queued, problem = set(), error
+    for path in files:
         remove(path)
-    return len(runs)
+    if problem is not None:
+        raise UserError(f"the queue of {results} is empty now; how many runs it had is not known: {problem}")
+    working = Leases(results / "leases").busy()
+    return Cancelled(len(queued - working), len(working))
 
 
 def _job(entry: Mapping[str, Any], sources: Sequence[Mapping[str, str]]) -> Job:
-    evaluations = tuple(EvaluationPlan(**evaluation) for evaluation in entry["evaluations"])
-    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], sources[entry.get("sources", 0)])
+    evaluations = tuple(EvaluationPlan(**{**evaluation, "options": dict(evaluation["options"])}) for evaluation in entry["evaluations"])
+    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], dict(sources[entry.get("sources", 0)]))
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

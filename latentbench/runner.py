@@ -153,8 +153,7 @@ def _forget_states(run_ids: Iterable[str], kept: Collection[str], results: Path)
     Runs that others work on keep theirs, and so do those `kept`.
     """
     store, busy = Store(results), Leases(results / "leases").busy()
-    saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
-    for run_id in (saved & set(run_ids)) - busy - set(kept):
+    for run_id in (store.saved_states() & set(run_ids)) - busy - set(kept):
         store.forget_state(run_id)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentbench.leases import Leases
+from latentbench.errors import UserError
+from latentbench.leases import Lease, Leases
 from latentbench.queue import waiting
 from latentbench.store import Store
 
@@ -19,7 +20,7 @@ class Running:
     run_id: str
     what: str
     host: str
-    pid: int
+    pid: int | None
     since: str
     step: int | None
     steps: int | None
@@ -51,13 +52,12 @@ def status(results: Path) -> Status:
     leases = Leases(results / "leases").all()
     running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
     queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, store).items() if run_id not in leases}
-    saved = {path.stem for path in (results / "states").glob("[!.]*.safetensors")}
-    return Status(dict(outcomes), running, queued, sorted(saved - rows.keys() - leases.keys() - queued.keys()))
+    return Status(dict(outcomes), running, queued, sorted(store.saved_states() - rows.keys() - leases.keys() - queued.keys()))
 
 
-def _running(run_id: str, lease: Mapping[str, object]) -> Running:
-    progress = lease.get("progress")
-    step, steps, rate = progress if isinstance(progress, list) else (None, None, None)
+def _running(run_id: str, lease: Lease) -> Running:
+    if lease.problem is not None:
+        raise UserError(lease.problem)
+    step, steps, rate = lease.progress or (None, None, None)
     left = (steps - step) / rate if step is not None and steps is not None and rate else None
-    what, host, since = (str(lease.get(key, "")) for key in ("about", "host", "since"))
-    return Running(run_id, what, host, int(str(lease.get("pid", 0))), since, step, steps, left)
+    return Running(run_id, lease.about, lease.host, lease.pid, lease.since, step, steps, left)

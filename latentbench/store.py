@@ -1,89 +1,60 @@
 """The results store: tidy Parquet tables, one fragment a run and table, and safetensors beside them.
 
-    runs/       one row a run                                  metrics/, units/   one fragment a run and evaluation
+    runs/       one row a run                                  evaluations/       one row a run and evaluation: how it was measured
+    metrics/    one fragment a run and evaluation              units/             numbers per latent, one fragment a run and evaluation
     history/    what training recorded                         summaries/         published or aggregated values
     arrays/     arrays for figures                             checkpoints/       trained models
     pictures/   what some of them look like                    states/            runs that are being trained, or were interrupted
 
 Every fragment is written to a temporary name and renamed, so a reader never sees half of one. The row in `runs` is written last: where it says
-`done`, the trained model is there, and so is every evaluation that did not fail. `pandas.read_parquet("results/metrics")` reads a whole table.
+`done`, the trained model is there, and so is every evaluation that did not fail; where an evaluation's metrics are, the rest of it is.
+`pandas.read_parquet("results/metrics")` reads a whole table.
+
+A compact file of a table (`latentbench.compaction`) holds rows of many runs. That of `runs` is written last, and makes those of its number count; a
+run's own fragments hide its rows there: the one in `runs` all of them, any other those of its evaluation.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from latentbench.errors import UserError
-from latentbench.files import remove, write_atomically
+from latentbench.files import FolderError, listed, remove, write_atomically
+from latentbench.tables import TABLES, DamagedError, check_json, check_version, compact_number, damaged, read_fragment, table_schema, to_bytes
+from latentbench.tensors import read_tensors, tensors_to_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-SCHEMA_VERSION = 3
+T = TypeVar("T")
 EVALUATION_FAILED = "evaluation"
 """The failure kind of a run that was trained, while one of its evaluations failed; its status is `done`."""
-METADATA_KEY = b"latentbench_schema"
-
-_TEXT, _FLOAT, _INT, _BOOL, _TIME = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.timestamp("us", tz="UTC")
-SETTINGS = {
-    "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "likelihood": _TEXT,
-    "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT, "latent_dim": _INT, "beta": _FLOAT,
-    "protocol": _TEXT, "dtype": _TEXT, "compile": _BOOL, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
-}  # fmt: skip
-"""Settings of a run; the nested ones (options, training) are JSON texts."""
-_METRIC = {"split": _TEXT, "metric": _TEXT, "index_name": _TEXT, "index": _FLOAT, "value": _FLOAT}
-_EVALUATION = {"run_id": _TEXT, "evaluation": _TEXT, "evaluation_id": _TEXT}
-TABLES: dict[str, dict[str, pa.DataType]] = {
-    "runs": {
-        "run_id": _TEXT, **SETTINGS, "seed": _INT, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
-        "cost": _TEXT, "parameters": _INT, "steps": _INT, "started": _TIME, "evaluated": _TIME, "wall_seconds": _FLOAT,
-        "train_seconds": _FLOAT, "device_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT,
-        "device_peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT,
-        "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "numerics": _TEXT, "hardware": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
-    },
-    "evaluations": {
-        **_EVALUATION, "options": _TEXT, "version": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT, "device_name": _TEXT,
-        "started": _TIME, "seconds": _FLOAT,
-    },
-    "metrics": {**_EVALUATION, **_METRIC, "standard_error": _FLOAT, "n": _INT},
-    "units": {**_EVALUATION, "split": _TEXT, "unit": _INT, "metric": _TEXT, "value": _FLOAT},
-    "history": {"run_id": _TEXT, "step": _INT, "name": _TEXT, "value": _FLOAT},
-    "summaries": {**SETTINGS, **_METRIC, "interval": _FLOAT, "source": _TEXT},
-}  # fmt: skip
-
-
+KEYS = {"summaries": (), "runs": ("run_id",), "history": ("run_id",)}
+"""The columns that say which rows come from one fragment, where they are not a run's and an evaluation's ids."""
+FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue")
+"""What a results folder consists of."""
+UNFINISHED_MERGE = ".merging"
+"""The file in a results folder that `latentbench merge` has not finished."""
 READ_AGAIN = 100
 """How often a table is listed again because a file of it has gone."""
 LEFT_OVER_AFTER = 3600.0
 """Age in seconds from which a temporary file is what a killed process has left."""
-CHECKSUM = "sha256"
-"""The entry of a safetensors file's metadata that holds the hash over its tensors."""
-
-
-COMPACT_ROWS = 20_000
-"""Rows of a row group in compact files: of one run, the others need not be read."""
-COMPACT = "compact-"
-"""What the names of compact files begin with; a run's id is hexadecimal and cannot."""
-
-
-def _is_compact(path: Path) -> bool:
-    return path.name.startswith(COMPACT)
-
-
 STATE = ("started", "evaluated", "status", "failure_kind", "failure_message", "sources")
-"""The columns of `runs` that say what became of a run."""
+"""The columns of `runs` that tell its outcome."""
 
 
 def revision(row: Mapping[str, Any], evaluated: Iterable[str]) -> str:
@@ -93,103 +64,139 @@ def revision(row: Mapping[str, Any], evaluated: Iterable[str]) -> str:
     return hashlib.sha256("\n".join([*map(str, plain), *sorted(evaluated)]).encode()).hexdigest()[:16]
 
 
-class _DamagedError(Exception):
-    """A file does not hold what was written."""
+class _ChangedError(Exception):
+    """The folder was compacted, or a run of a compact file changed, while a table was read."""
 
 
 class Store:
-    """A results folder. Making one touches nothing; the first write makes the folder."""
+    """A results folder. Making one touches nothing; the first write makes the folder.
 
-    def __init__(self, path: Path, fence: object = None) -> None:
-        self.path = path
+    Args:
+        path: the folder.
+        fence: called with a run's id as late as can be before anything of the run is replaced or removed; it may raise to forbid that.
+    """
+
+    def __init__(self, path: Path, fence: Callable[[str], None] | None = None) -> None:
+        self.path, self.fence = path, fence
 
     def check_exists(self) -> None:
         """Raise a UserError where there is no such folder."""
         if not self.path.is_dir():
             raise UserError(f"results folder {self.path} {'is not a folder' if self.path.exists() else 'does not exist'}")
 
+    def check_kept(self) -> None:
+        """Raise a FolderError where the folder has gone, though runs are being worked on."""
+        if not self.path.is_dir():
+            raise FolderError(errno.ENOENT, "was removed while its runs were being worked on; the same command begins anew", str(self.path))
+
+    def check_whole(self) -> None:
+        """Raise a UserError where `latentbench merge` was killed."""
+        if (self.path / UNFINISHED_MERGE).exists():
+            raise UserError(f"results folder {self.path} holds part of a merge that was interrupted; repeat that `latentbench merge`")
+
     def check_writable(self) -> None:
         """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here.
 
         What killed processes have left half written is removed.
         """
+        self.check_whole()
         probe = self.path / f".probe.{uuid.uuid4().hex}"
         try:
             write_atomically(probe, b"")
             now = probe.stat().st_mtime
             probe.unlink()
-            for left_over in self.path.glob("*/.*.tmp"):
-                with suppress(FileNotFoundError):  # others write here
-                    if now - left_over.stat().st_mtime > LEFT_OVER_AFTER:
-                        left_over.unlink()
+            for name in FOLDERS:
+                if (self.path / name).exists() and not (self.path / name).is_dir():
+                    raise UserError(f"{self.path / name} is in the way: results have a folder of that name; move it away")
+                for left_over in listed(self.path / name, ".tmp", hidden=True):
+                    with suppress(FileNotFoundError):  # others write here
+                        if now - left_over.stat().st_mtime > LEFT_OVER_AFTER:
+                            left_over.unlink()
+        except FolderError:
+            raise
         except OSError as error:
             raise UserError(f"results folder {self.path} is not writable: {error.strerror or error}") from error
         for table in TABLES:
-            for fragment in self._fragments(table)[:1]:
+            for fragment in self.fragments(table)[:1]:
                 with suppress(FileNotFoundError):
-                    _check_version(fragment)
+                    check_version(fragment)
+
+    def exists(self) -> bool:
+        """Whether there is any table."""
+        return any(self.fragments(table) for table in TABLES)
+
+    def fragments(self, table: str) -> list[Path]:
+        """The files of a table.
+
+        Raises:
+            UserError: they cannot be listed, or one has a name that only compact files have.
+        """
+        files = listed(self.path / table, ".parquet")
+        for path in files:
+            compact_number(path)
+        return files
 
     def read(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A whole table; empty, with its columns, where nothing was stored.
 
         Raises:
-            UserError: a fragment is damaged, or was written by a newer latentbench.
+            UserError: a fragment is damaged, cannot be read, or was written by a newer latentbench; or there are two of one run and evaluation.
         """
-        for _ in range(READ_AGAIN):
-            with suppress(FileNotFoundError):  # removed since it was listed, as by `compact`: what replaces it is there
-                return self._read(table, list(columns or TABLES[table]))
-        raise UserError(f"{self.path / table} cannot be read: its files are being removed all the time")
-
-    def _read(self, table: str, names: list[str]) -> pd.DataFrame:
-        fragments = self._fragments(table)
-        own = [path for path in fragments if not _is_compact(path)]
-        parts = [_read_fragment(path, names) for path in own]
-        parts += self._compacted(table, names, own, [path for path in fragments if _is_compact(path)])
-        empty = _schema(table).empty_table().select(names)
-        frame: pd.DataFrame = pa.concat_tables([empty, *(part.cast(empty.schema) for part in parts)]).to_pandas()
+        frame: pd.DataFrame = self.rows(table, columns).to_pandas()
         return frame
 
-    def _compacted(self, table: str, names: list[str], own: Sequence[Path], compact: Sequence[Path]) -> list[pa.Table]:
-        """What compact files have and nothing newer replaces: the newest of them wins, and over it a run's own fragments."""
-        if not compact:
-            return []
-        hidden = {path.stem for path in self._fragments("runs") if not _is_compact(path)}
-        stems, parts = pa.array(sorted(path.stem for path in own), pa.string()), []
-        keys = ["run_id", *(["evaluation_id"] if "evaluation_id" in TABLES[table] else [])]
-        for path in sorted(compact, reverse=True):
-            part = _read_fragment(path, list(dict.fromkeys([*names, *keys])))
-            found = pc.unique(part["run_id"]).to_pylist()
-            name = pc.binary_join_element_wise(*(part[key] for key in keys), "-") if len(keys) > 1 else part["run_id"]
-            replaced = pc.or_(pc.is_in(part["run_id"], pa.array(sorted(hidden), pa.string())), pc.is_in(name, stems))
-            parts.append(part.filter(pc.invert(replaced)).select(names))
-            hidden |= set(found)
-        return parts
+    def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A whole table as `read`, in pyarrow's form."""
+        self.check_whole()
+        return self._steadily(partial(self._rows, table, list(columns or TABLES[table])), table)
 
-    def compact(self) -> int:
-        """Join the fragments of every table but `summaries` into one file each; return how many files that saves.
+    def _steadily(self, read: Callable[[], T], table: str) -> T:
+        """What `read` returns; it is called again where files have gone since they were listed, as by compaction: what replaces them is there."""
+        for _ in range(READ_AGAIN):
+            with suppress(FileNotFoundError, _ChangedError):
+                return read()
+        raise UserError(f"{self.path / table} cannot be read: its files are being removed all the time")
 
-        Readers see the same rows before, after, and when this is killed in between: a run's own fragments hide its rows in compact files, and rows
-        of `runs` go first. Nobody may write meanwhile.
-        """
-        tables = [table for table in TABLES if table != "summaries"]
-        before = {table: self._fragments(table) for table in tables}
-        number = 1 + max((int(path.stem.rpartition("-")[2]) for paths in before.values() for path in paths if _is_compact(path)), default=0)
-        for table in tables:
-            if before[table]:
-                rows = pa.Table.from_pandas(self.read(table), schema=_schema(table), preserve_index=False)
-                buffer = io.BytesIO()
-                pq.write_table(rows, buffer, compression="zstd", row_group_size=COMPACT_ROWS)
-                write_atomically(self.path / table / f"{COMPACT}{number:06d}.parquet", buffer.getvalue())
-        for table in sorted(tables, key=lambda name: name != "runs"):
-            for path in before[table]:
-                remove(path)
-        return sum(map(len, before.values())) - sum(bool(paths) for paths in before.values())
+    def _rows(self, table: str, names: list[str]) -> pa.Table:
+        keys = KEYS.get(table, ("run_id", "evaluation_id"))
+        wanted = list(dict.fromkeys([*names, *keys]))
+        number, changed = self._compaction()
+        files = self.fragments(table)
+        own, compact = [path for path in files if compact_number(path) is None], _newest(files, number)
+        parts = [(path, read_fragment(path, table, wanted)) for path in own]
+        if compact is not None:
+            part = read_fragment(compact, table, wanted)
+            replaced = pc.is_in(_joined(part, keys), pa.array([path.stem for path in own], pa.string()))
+            replaced = pc.or_(replaced, pc.is_in(part["run_id"], pa.array(sorted(changed), pa.string())))
+            parts.append((compact, part.filter(pc.invert(replaced))))
+        now, changed_now = self._compaction()
+        if now != number or (compact is not None and (changed ^ changed_now) & set(part["run_id"].unique().to_pylist())):
+            raise _ChangedError
+        whole = pa.concat_tables([table_schema(table).remove_metadata().empty_table().select(names), *(part.select(names) for _, part in parts)])
+        check_json([(path, part.select(names)) for path, part in parts], whole)
+        if keys:
+            _check_copies(table, parts, keys)
+        return whole
+
+    def _compaction(self) -> tuple[int, set[str]]:
+        """The number of the last compaction, 0 where there was none, and the runs that have a row of their own."""
+        files = {path.stem: compact_number(path) for path in self.fragments("runs")}
+        return max((n for n in files.values() if n is not None), default=0), {name for name, n in files.items() if n is None}
+
+    def _compact_rows(self, table: str, run_id: str) -> list[dict[str, Any]]:
+        """A run's rows in a compact file."""
+
+        def read() -> list[dict[str, Any]]:
+            path = _newest(self.fragments(table), self._compaction()[0])
+            return [] if path is None else list(read_fragment(path, table, list(TABLES[table]), run_id).to_pylist())
+
+        return self._steadily(read, table)
 
     def _expand(self, run_id: str) -> None:
         """Give a run that only a compact file has fragments of its own, so that it can be changed. Its row comes last."""
         if (self.path / "runs" / f"{run_id}.parquet").exists() or not self._compact_rows("runs", run_id):
             return
-        for table in ("units", "history", "metrics", "runs"):
+        for table in ("units", "history", "evaluations", "metrics", "runs"):
             parts: dict[str, list[dict[str, Any]]] = {}
             for row in self._compact_rows(table, run_id):
                 parts.setdefault("-".join(filter(None, (run_id, row.get("evaluation_id")))), []).append(row)
@@ -197,26 +204,13 @@ class Store:
                 if not (self.path / table / f"{name}.parquet").exists():
                     self.write_rows(table, name, rows)
 
-    def _compact_rows(self, table: str, run_id: str) -> list[dict[str, Any]]:
-        """A run's rows in the newest compact file that has some."""
-        for path in sorted(filter(_is_compact, self._fragments(table)), reverse=True):
-            ids = _read_fragment(path, ["run_id"])["run_id"]
-            if pc.index(ids, run_id).as_py() >= 0:
-                rows: list[dict[str, Any]] = _read_fragment(path, list(TABLES[table]), filters=[("run_id", "==", run_id)]).to_pylist()
-                return rows
-        return []
-
-    def exists(self) -> bool:
-        """Whether there is any table."""
-        return any(self._fragments(table) for table in TABLES)
-
     def run_states(self) -> dict[str, dict[str, Any]]:
         """When it began, status, failure and source hashes of every stored run, by run id."""
         frame = self.read("runs", ["run_id", *STATE])
         return {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in frame.to_dict("records")}
 
     def evaluated(self) -> dict[str, set[str]]:
-        """The ids of all evaluations of every run."""
+        """The ids of all evaluations of every run: of those whose metrics are there."""
         frame = self.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates()
         found: dict[str, set[str]] = {}
         for run_id, evaluation_id in frame.itertuples(index=False, name=None):
@@ -231,39 +225,55 @@ class Store:
             found.setdefault(run_id, {})[evaluation_id] = sources
         return found
 
+    def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
+        """A run's row, and the ids of its evaluations, as they are now."""
+        return self._steadily(partial(self._state_of, run_id), "runs")
+
+    def _state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
+        own = (self.path / "runs" / f"{run_id}.parquet").exists()
+        compact = [] if own else self._compact_rows("runs", run_id)
+        row = self._row(run_id) if own else compact[0] if compact else None
+        evaluated = {path.stem.removeprefix(f"{run_id}-") for path in self.fragments("metrics") if path.name.startswith(f"{run_id}-")}
+        if compact:
+            evaluated |= {str(metric["evaluation_id"]) for metric in self._compact_rows("metrics", run_id)}
+        return row or None, evaluated
+
+    def saved_states(self) -> set[str]:
+        """The runs that have a training state."""
+        return {path.stem for path in listed(self.path / "states", ".safetensors")}
+
     def write_rows(self, table: str, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write the fragment `name` of a table; it replaces the fragment of that name."""
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=_schema(table)), buffer, compression="zstd")
-        write_atomically(self.path / table / f"{name}.parquet", buffer.getvalue())
+        """Write the fragment `name` of a table; it replaces the fragment of that name. A run's are named by its id, with `-` and an evaluation's."""
+        content = to_bytes(table, pa.Table.from_pylist([dict(row) for row in rows], schema=table_schema(table)))
+        self._write(self.path / table / f"{name}.parquet", content, name.partition("-")[0])
 
     def update_run(self, run_id: str, changes: Mapping[str, Any]) -> None:
         """Change columns of a run's row."""
         self._expand(run_id)
-        rows = self._row(run_id)
-        self.write_rows("runs", run_id, [{**rows, **changes, "run_id": run_id}])
+        row = {}
+        with suppress(FileNotFoundError):
+            row = self._row(run_id)
+        self.write_rows("runs", run_id, [{**row, **changes, "run_id": run_id}])
 
     def _row(self, run_id: str) -> dict[str, Any]:
-        try:
-            rows = _read_fragment(self.path / "runs" / f"{run_id}.parquet", list(TABLES["runs"])).to_pylist()
-        except FileNotFoundError:
-            return {}
+        """A run's own row; empty where that only hides the one of a compact file."""
+        rows = read_fragment(self.path / "runs" / f"{run_id}.parquet", "runs", list(TABLES["runs"])).to_pylist()
         return dict(rows[0]) if rows else {}
 
     def forget(self, run_id: str) -> None:
         """Remove what is stored of a run, its row first: what follows is about another model."""
         self._expand(run_id)
-        hides = any(map(_is_compact, self._fragments("runs"))) and bool(self._row(run_id))
-        for path in [self.path / "runs" / f"{run_id}.parquet", *(p for t in TABLES for p in (self.path / t).glob(f"{run_id}[-.]*"))]:
-            remove(path)
-        if hides:
+        if self._compaction()[0] and (self.path / "runs" / f"{run_id}.parquet").exists():
             self.write_rows("runs", run_id, [])  # a fragment without rows hides those of a compact file
-        for path in (p for kind in ("arrays", "pictures") for p in (self.path / kind / run_id).glob("*")):
-            remove(path)
+        else:
+            self._remove(self.path / "runs" / f"{run_id}.parquet", run_id)
+        others = [path for table in TABLES if table != "runs" for path in self.fragments(table) if path.stem.partition("-")[0] == run_id]
+        for path in (*others, *(path for kind in ("arrays", "pictures") for path in listed(self.path / kind / run_id))):
+            self._remove(path, run_id)
 
     def write_arrays(self, run_id: str, evaluation_id: str, arrays: Mapping[str, Tensor]) -> None:
         """Write the arrays that an evaluation made for figures."""
-        self._write_tensors(self.path / "arrays" / run_id / f"{evaluation_id}.safetensors", arrays)
+        self._write(self.path / "arrays" / run_id / f"{evaluation_id}.safetensors", tensors_to_bytes(arrays), run_id)
 
     def write_picture(self, run_id: str, name: str, picture: Tensor) -> None:
         """Write a picture, grey bytes [H, W], as PNG."""
@@ -271,7 +281,7 @@ class Store:
 
         buffer = io.BytesIO()
         Image.fromarray(picture.cpu().numpy()).save(buffer, "PNG")
-        write_atomically(self.path / "pictures" / run_id / f"{name}.png", buffer.getvalue())
+        self._write(self.path / "pictures" / run_id / f"{name}.png", buffer.getvalue(), run_id)
 
     def checkpoint_path(self, run_id: str) -> Path:
         """Where the trained model of a run is."""
@@ -279,13 +289,13 @@ class Store:
 
     def write_checkpoint(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
         """Write a trained model."""
-        self._write_tensors(self.checkpoint_path(run_id), tensors)
+        self._write(self.checkpoint_path(run_id), tensors_to_bytes(tensors), run_id)
 
     def has_checkpoint(self, run_id: str) -> bool:
         """Whether the trained model of a run is there and whole."""
         try:
             self.read_checkpoint(run_id)
-        except UserError:
+        except DamagedError:
             return False
         return True
 
@@ -293,125 +303,80 @@ class Store:
         """The tensors of a trained model.
 
         Raises:
-            UserError: it is missing or damaged.
+            DamagedError: it is missing or damaged.
+            FolderError: it cannot be read.
         """
-        path = self.checkpoint_path(run_id)
+        help_ = "run the suite with --force to train it again"
         try:
-            return _read_tensors(path)
-        except (OSError, _DamagedError) as error:
-            raise UserError(f"checkpoint {path} cannot be read: {error}; run the suite with --force to train it again") from error
+            return read_tensors(self.checkpoint_path(run_id))
+        except FileNotFoundError as error:
+            raise DamagedError(f"checkpoint {self.checkpoint_path(run_id)} is missing; {help_}") from error
+        except DamagedError as error:
+            raise DamagedError(f"checkpoint {error}; {help_}") from error
 
     def state_path(self, run_id: str) -> Path:
         """Where the state of a run that is being trained is."""
         return self.path / "states" / f"{run_id}.safetensors"
 
     def write_state(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write the state that an interrupted run goes on from."""
-        self._write_tensors(self.state_path(run_id), tensors)
+        """Write the state that an interrupted run resumes from."""
+        self._write(self.state_path(run_id), tensors_to_bytes(tensors), run_id)
 
     def read_state(self, run_id: str) -> dict[str, Tensor] | None:
-        """The state that an interrupted run goes on from; None where there is none, or where it is damaged, which a warning says."""
-        path = self.state_path(run_id)
+        """The state that an interrupted run resumes from; None where there is none, or where it is damaged, which a warning says.
+
+        Raises:
+            FolderError: it cannot be read.
+        """
         try:
-            return _read_tensors(path)
+            return read_tensors(self.state_path(run_id))
         except FileNotFoundError:
             return None
-        except _DamagedError as error:
-            warnings.warn(f"the training state {path} is damaged ({error}) and is not used: the run starts anew", stacklevel=2)
+        except DamagedError as error:
+            warnings.warn(f"the training state {error} and is not used: the run starts anew", stacklevel=2)
             return None
 
     def forget_state(self, run_id: str) -> None:
         """Remove a run's state."""
-        remove(self.state_path(run_id))
+        self._remove(self.state_path(run_id), run_id)
 
     def log_path(self, run_id: str) -> Path:
         """Where a run's process writes what it prints."""
         return self.path / "logs" / f"{run_id}.log"
 
-    def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
-        """A run's row, and the ids of its evaluations, as they are now."""
-        own = self.path / "runs" / f"{run_id}.parquet"
-        compact = [] if own.exists() else self._compact_rows("runs", run_id)
-        row = compact[0] if compact else self._row(run_id)
-        evaluated = {path.stem.removeprefix(f"{run_id}-") for path in (self.path / "metrics").glob(f"{run_id}-*.parquet")}
-        if compact:
-            evaluated |= {str(metric["evaluation_id"]) for metric in self._compact_rows("metrics", run_id)}
-        return row or None, evaluated
+    def _write(self, path: Path, content: bytes, run_id: str) -> None:
+        if self.fence is not None:
+            self.check_kept()
+        write_atomically(path, content, partial(self._check_fence, run_id))
 
-    def _write_tensors(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
-        """Write tensors with a checksum, which safetensors itself has none of."""
-        from safetensors.torch import save
+    def _remove(self, path: Path, run_id: str) -> None:
+        remove(path, partial(self._check_fence, run_id))
 
-        plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        write_atomically(path, save(plain, {CHECKSUM: _checksum(plain)}))
-
-    def _fragments(self, table: str) -> list[Path]:
-        return sorted(p for p in (self.path / table).glob("*.parquet") if not p.name.startswith("."))
+    def _check_fence(self, run_id: str) -> None:
+        if self.fence is not None:
+            self.fence(run_id)
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-            expected = (file.metadata() or {}).get(CHECKSUM)
-    except SafetensorError as error:
-        raise _DamagedError(str(error)) from error
-    if _checksum(tensors) != expected:
-        raise _DamagedError("its checksum is wrong")
-    return tensors
+def _newest(files: Iterable[Path], number: int) -> Path | None:
+    """The compact file that counts: the newest of those that are no newer than the last compaction."""
+    found = {n: path for path in files if (n := compact_number(path)) is not None and n <= number}
+    return found[max(found)] if found else None
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    import torch
-
-    total = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
-    return total.hexdigest()
+def _joined(part: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
+    """The name of the fragment that would hold each row."""
+    return pc.binary_join_element_wise(*(part[key] for key in keys), "-") if len(keys) > 1 else part["run_id"]
 
 
-def _schema(table: str) -> pa.Schema:
-    return pa.schema(list(TABLES[table].items()), metadata={METADATA_KEY: str(SCHEMA_VERSION).encode()})
-
-
-def _read_fragment(path: Path, columns: list[str], filters: list[tuple[str, str, str]] | None = None) -> pa.Table:
-    """Columns of a fragment; those that its schema version did not have yet are missing values.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UserError: it is damaged, or was written by a newer latentbench.
-    """
-    there = _check_version(path)
-    try:
-        table = pq.read_table(path, columns=[name for name in columns if name in there.names], filters=filters, partitioning=None)
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    for place, name in enumerate(columns):
-        if name not in there.names:
-            table = table.add_column(place, name, pa.nulls(len(table), pa.null()))
-    return table
-
-
-def _check_version(path: Path) -> pa.Schema:
-    """The schema of a fragment, which this latentbench can read."""
-    try:
-        schema = pq.read_schema(path)
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-    found = (schema.metadata or {}).get(METADATA_KEY, b"").decode(errors="replace")
-    if not found.isdecimal():
-        raise UserError(f"{path} is not a fragment of a latentbench store: its metadata has no schema version")
-    if int(found) > SCHEMA_VERSION:
-        raise UserError(f"{path} has schema version {found}, this latentbench reads up to {SCHEMA_VERSION}; install a newer latentbench")
-    return schema
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is damaged ({' '.join(str(error).split())}); remove it and run the suite again")
+def _check_copies(table: str, parts: Sequence[tuple[Path, pa.Table]], keys: Sequence[str]) -> None:
+    """Raise a UserError where two files have rows of one run (and evaluation), or a run has two rows in `runs`."""
+    names = pa.chunked_array([chunk for _, part in parts for chunk in _joined(part, keys).chunks], pa.string())
+    rows = pa.table({"name": names, "file": np.repeat(np.arange(len(parts)), [len(part) for _, part in parts])})
+    if table != "runs":
+        rows = rows.group_by(["name", "file"]).aggregate([])
+    files = rows.group_by("name").aggregate([("file", "count"), ("file", "min"), ("file", "max")])
+    for copy in files.filter(pc.field("file_count") > 1).slice(0, 1).to_pylist():
+        one, other = (parts[copy[f"file_{which}"]][0] for which in ("min", "max"))
+        if one == other:
+            raise DamagedError(damaged(one, f"it has two rows of run {copy['name']}"))
+        raise UserError(f"{one} and {other} both have {table} of {copy['name']}: one of them is a copy; remove that")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from latentbench.execute import SAVE_EVERY, described
+from latentbench.files import listed
 from latentbench.heartbeat import Heartbeat, Steps
 from latentbench.job import Job
 from latentbench.leases import LeaseLostError, Leases
@@ -54,6 +55,8 @@ NO_LIMITS = Limits()
 class Work:
     """Jobs of one invocation, in the order in which they should start: `left` to be taken, `cancelled`, and the ids of runs that are `over`.
 
+    `compacting` says that the last `take` found nothing as the folder is being compacted: runs wait until that has ended.
+
     Args:
         results: the results folder.
         jobs: what is to be done.
@@ -71,6 +74,7 @@ class Work:
         self.cancelled: list[Job] = []
         self.asked: Callable[[Job], bool] = lambda job: True
         self.failed = 0
+        self.compacting = False
         self.followed = False
         self._heartbeat = Heartbeat(self.leases)
 
@@ -81,6 +85,9 @@ class Work:
         `keep` now and then, and in the end `end`, `fail`, `give_up` or `put_back`.
         """
         fitting = [job for job in self.left if fits(job)]
+        self.compacting = bool(fitting) and self.leases.compacting()
+        if self.compacting:
+            return None
         others = self.leases.busy() if fitting else set()
         for job in fitting:
             if job.run.id in others:
@@ -89,6 +96,7 @@ class Work:
                 self._drop(job)
                 continue
             if not self.leases.take(job.run.id, job.about):
+                self.compacting = self.leases.compacting()
                 continue
             self._heartbeat.begin(job.run.id)
             self.left.remove(job)
@@ -100,7 +108,8 @@ class Work:
         return None
 
     def _drop(self, job: Job) -> None:
-        """A run that is not asked for any more is done, by another process, or was cancelled."""
+        """A run that is not asked for any more is done, by another process, or was cancelled, if the whole folder has not gone."""
+        self.store.check_kept()
         self.left.remove(job)
         if job.rest(*self.store.state_of(job.run.id)) is None:
             self._tell_of(job, here=False)
@@ -173,9 +182,9 @@ class Work:
                 for job in (job for job in self.left if job.run.id == run_id):
                     if run_id not in begun:
                         begun.add(run_id)
-                        self.watcher.started(job, str(lease.get("host")))
-                    if isinstance(lease.get("progress"), list):
-                        self.watcher.progressed(job, *lease["progress"][:2])
+                        self.watcher.started(job, lease.host)
+                    if lease.progress is not None:
+                        self.watcher.progressed(job, *lease.progress[:2])
             changed = _modified(self.results / "runs")
             for job in [job for job in self.left if changed.get(job.run.id) != seen.get(job.run.id)]:
                 if job.rest(*self.store.state_of(job.run.id)) is None:
@@ -204,7 +213,7 @@ class Work:
 def _modified(folder: Path) -> dict[str, int]:
     """When each run's row was written."""
     found = {}
-    for path in folder.glob("[!.]*.parquet"):
+    for path in listed(folder, ".parquet"):
         with suppress(FileNotFoundError):  # another process has just removed it
             found[path.stem] = path.stat().st_mtime_ns
     return found

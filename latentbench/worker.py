@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from latentbench.leases import Leases
 from latentbench.queue import prune, waiting
 from latentbench.registry import Registry, load_registry
 from latentbench.store import Store
-from latentbench.work import NO_LIMITS, Limits, Watcher, Work
+from latentbench.work import FOLLOW_EVERY, NO_LIMITS, Limits, Watcher, Work
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
         finally:
             work.let_go()
         failed, over = failed + work.failed, over | work.over
-        if work.stop() or not work.over:
+        if work.stop() or not (work.over or work.compacting):
             break  # what is left is others' by now
+        time.sleep(FOLLOW_EVERY if work.compacting else 0)
     prune(results, store)
     return failed

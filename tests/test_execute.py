@@ -84,6 +84,7 @@ def test_a_state_with_a_flipped_byte_is_not_used(job, registry, tmp_path):
 def test_an_owner_that_lost_its_lease_writes_nothing_more(job, registry, tmp_path):
     """At its last step another owner, who found the lease stale, does the whole run: what that has stored stays to the last byte."""
     results = tmp_path / "r"
+    results.mkdir()
     old, new = Leases(results / "leases"), Leases(results / "leases")
     assert old.take(job.run.id)
     stored = {}

@@ -49,7 +49,7 @@ def test_progress_that_is_told_is_seen_by_others(leases):
     heart = begun(leases)
     assert heart.tell("r", (3, 10, 2.0))
     assert heart.tell("r", None)
-    wait_until(lambda: Leases(leases.folder).all()["r"].get("progress") == [3, 10, 2.0])
+    wait_until(lambda: Leases(leases.folder).all()["r"].progress == (3, 10, 2.0))
     heart.end("r")
 
 

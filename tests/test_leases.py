@@ -134,7 +134,7 @@ def test_nothing_else_is_left_behind(folder):
     other = Leases(folder)
     assert other.take("r")
     assert other.touch("r", (3, 10, 2.0))
-    assert other.all()["r"]["progress"] == [3, 10, 2.0]
+    assert other.all()["r"].progress == (3, 10, 2.0)
     (folder / "r.progress").unlink()
     assert [path.name for path in folder.iterdir()] == ["r.2.json"]
     assert module.TOUCH_EVERY < STALE_AFTER / 3
@@ -189,7 +189,7 @@ def test_a_kill_at_any_place_of_a_touch_leaves_a_lease_that_is_free(folder):
         assert run_id not in Leases(folder).busy()
         other = Leases(folder)
         assert other.take(run_id)
-        assert other.all()[run_id].get("progress") in ([1, 2, 3.0], [2, 2, 3.0], None)
+        assert other.all()[run_id].progress in ((1, 2, 3.0), (2, 2, 3.0), None)
         other.give_back(run_id)
     assert places > 8
     assert not list(folder.glob("[!.]*"))

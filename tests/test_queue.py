@@ -9,7 +9,7 @@ import pytest
 from latentbench.errors import UserError
 from latentbench.execute import execute
 from latentbench.job import EvaluationPlan, Job
-from latentbench.queue import cancel, enqueue, prune, queues, waiting
+from latentbench.queue import Cancelled, cancel, enqueue, prune, queues, waiting
 from latentbench.store import Store, revision
 
 
@@ -61,9 +61,9 @@ def test_a_new_invocation_replaces_the_queue_of_a_killed_one_of_its_suite(jobs, 
 
 def test_cancelling_empties_it(jobs, tmp_path):
     enqueue(tmp_path, "s", jobs, goes_on=True)
-    assert cancel(tmp_path) == 2
+    assert cancel(tmp_path) == Cancelled(taken_back=2, continuing=0)
     assert queues(tmp_path) == []
-    assert cancel(tmp_path) == 0
+    assert cancel(tmp_path) == Cancelled(0, 0)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 1, "suite": "s", "owner": {}, "jobs": 3}', "{"])

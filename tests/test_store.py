@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from latentbench.compaction import join_fragments
 from latentbench.errors import UserError
 from latentbench.files import write_atomically
-from latentbench.store import METADATA_KEY, SCHEMA_VERSION, TABLES, Store, revision
+from latentbench.store import Store, revision
+from latentbench.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
 
 
 def metric(value, run="r1"):
@@ -126,7 +128,7 @@ def test_checkpoints_come_back_and_damaged_ones_are_named(store):
     store.write_checkpoint("r1", {"a": torch.arange(3.0)})
     assert torch.equal(store.read_checkpoint("r1")["a"], torch.arange(3.0))
     store.checkpoint_path("r1").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match=r"checkpoint .* cannot be read"):
+    with pytest.raises(UserError, match=r"checkpoint .* is damaged"):
         store.read_checkpoint("r1")
     with pytest.raises(UserError, match=r"--force"):
         store.read_checkpoint("r2")
@@ -181,19 +183,19 @@ def test_a_compacted_store_has_the_same_rows_in_four_files(tmp_path):
     store = Store(tmp_path)
     fill(store)
     before = rows_of(store)
-    assert store.compact() == 3 + 6 + 6 + 3 - 4
+    assert join_fragments(store) == 3 + 6 + 6 + 3 - 4
     assert rows_of(store) == before
     assert len(list(tmp_path.glob("*/*.parquet"))) == 4
     assert store.run_states().keys() == {"a1", "b2", "c3"}
     assert sum(map(len, store.evaluated().values())) == 6
-    assert store.compact() == 0
+    assert join_fragments(store) == 0
     assert rows_of(store) == before
 
 
 def test_runs_that_change_after_compaction_are_seen_once_as_they_are_now(tmp_path):
     store = Store(tmp_path)
     fill(store)
-    store.compact()
+    join_fragments(store)
     store.update_run("a1", {"failure_kind": "evaluation"})
     store.write_rows("metrics", "a1-elbo-1", [{"run_id": "a1", "evaluation": "elbo", "evaluation_id": "elbo-1", "metric": "elbo", "value": 9.0}])
     row, evaluated = store.state_of("b2")
@@ -208,7 +210,7 @@ def test_runs_that_change_after_compaction_are_seen_once_as_they_are_now(tmp_pat
     fill(store, ["c3"], 5.0)
     assert sorted(store.read("metrics")["value"]) == [1.0, 1.0, 1.0, 5.0, 5.0, 9.0]
     before = rows_of(store)
-    store.compact()
+    join_fragments(store)
     assert rows_of(store) == before
     assert store.run_states().keys() == {"a1", "b2", "c3"}
 
@@ -222,7 +224,7 @@ def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, 
     for stop in range(100):
         store = Store(tmp_path / str(stop))
         fill(store)
-        store.compact()
+        join_fragments(store)
         fill(store, ["c3", "d4"], 2.0)
         before, left = rows_of(store), [stop]
         real_unlink, real_replace = Path.unlink, Path.replace
@@ -240,7 +242,7 @@ def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, 
             patch.setattr(Path, "replace", counting(real_replace))
             patch.setattr(Path, "unlink", counting(real_unlink))
             try:
-                store.compact()
+                join_fragments(store)
             except KilledError:
                 ended = False
             else:
@@ -267,7 +269,7 @@ def test_a_fragment_of_an_older_schema_has_missing_values_where_columns_are_new(
     assert rows.loc["old", [*new]].isna().all()
     assert rows.loc["new", "host"] == "here"
     assert store.read("runs", ["host", "run_id"]).set_index("run_id")["host"].fillna("").to_dict() == {"old": "", "new": "here"}
-    store.compact()
+    join_fragments(store)
     assert store.read("runs").set_index("run_id").loc["old", "seed"] == 3
 
 
@@ -285,7 +287,7 @@ def test_what_the_store_has_of_a_run_is_one_revision_however_it_is_read(tmp_path
 
     before = revisions()
     assert len(set(before.values())) > 1
-    store.compact()
+    join_fragments(store)
     assert revisions() == before
     store.update_run("a1", {"failure_kind": "evaluation"})
     assert revisions() == {**before, "a1": revisions()["a1"]}
@@ -298,22 +300,22 @@ def test_a_reader_beside_compaction_sees_the_same_rows(tmp_path, monkeypatch):
     """The store is compacted between the moment when files are listed and the one when they are opened."""
     store = Store(tmp_path)
     fill(store)
-    rows, listed = store.read("runs"), Store._fragments
+    rows, listed = store.read("runs"), Store.fragments
 
     def list_and_compact(self, table):
         found = listed(self, table)
-        monkeypatch.setattr(Store, "_fragments", listed)
-        store.compact()
+        monkeypatch.setattr(Store, "fragments", listed)
+        join_fragments(store)
         return found
 
-    monkeypatch.setattr(Store, "_fragments", list_and_compact)
+    monkeypatch.setattr(Store, "fragments", list_and_compact)
     assert sorted(store.read("runs")["run_id"]) == sorted(rows["run_id"])
 
 
 def test_looking_at_a_run_of_a_compact_file_writes_nothing(tmp_path):
     store = Store(tmp_path)
     fill(store)
-    store.compact()
+    join_fragments(store)
     files = set(tmp_path.rglob("*"))
     row, evaluated = store.state_of("b2")
     assert (row["status"], evaluated) == ("done", {"elbo-1", "knn-1"})
