@@ -18,10 +18,10 @@ from latentbench.dataset import Splits
 from latentbench.errors import MissingPluginError, UserError
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
+from latentbench.expand import Unplanned
 from latentbench.files import cannot_store
 from latentbench.job import Job
 from latentbench.model import Model, build_model
-from latentbench.plan import Unplanned
 from latentbench.provenance import environment, git_state, hardware, source_hashes
 from latentbench.registry import Registry
 from latentbench.resolve import assemble

@@ -53,7 +53,7 @@ def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Pa
     entries = [
         {
             "id": job.run.id,
-            "about": job.about,
+            "about": job.label,
             "run": job.run.model_dump(mode="json"),
             "evaluations": [asdict(evaluation) for evaluation in job.evaluations],
             "trained": job.trained,
@@ -129,7 +129,7 @@ def cancel(results: Path) -> int:
 
 def _job(entry: Mapping[str, Any]) -> Job:
     evaluations = tuple(EvaluationPlan(**evaluation) for evaluation in entry["evaluations"])
-    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"])
+    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], str(entry["about"]))
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -13,10 +13,11 @@ from latentbench.data import prepare
 from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.execute import store_blocked
+from latentbench.expand import NO_CHANGES, Changes
 from latentbench.job import Job
 from latentbench.launch import Launch, choose_engine
 from latentbench.leases import Leases
-from latentbench.plan import Changes, Plan, Planned, make_plan, with_states
+from latentbench.plan import Plan, Planned, make_plan, with_states
 from latentbench.progress import Progress
 from latentbench.queue import enqueue, prune
 from latentbench.registry import load_registry
@@ -37,13 +38,13 @@ class Selection:
     def job(self, item: Planned) -> Job | None:
         """What to do about a planned run."""
         if self.force:
-            return Job(item.run, item.evaluations, seen=item.revision)
+            return Job(item.run, item.evaluations, seen=item.revision, label=item.label)
         retried = bool({"all", item.failure_kind} & self.retry)
         wanted = {"missing": True, "unevaluated": True, "failed": retried, "stale": self.refresh, "done": False}[item.state]
-        return Job(item.run, item.evaluations, item.trained, item.revision) if wanted else None
+        return Job(item.run, item.evaluations, item.trained, item.revision, item.label) if wanted else None
 
 
-DEFAULT_ENGINE, NO_CHANGES, MISSING = Launch(), Changes(), Selection()
+DEFAULT_ENGINE, MISSING = Launch(), Selection()
 
 
 def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tuple[Plan, Engine]:
@@ -136,6 +137,8 @@ def _forget_states(run_ids: Iterable[str], results: Path) -> None:
 
 def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None:
     progress.say(f"suite {plan.name}: {len(plan.runs)} runs, {len(plan.runs) - jobs} not run again, {jobs} to run, {engine.capacity}")
+    for note in plan.notes:
+        progress.say(f"note: {note}")
     for reason, n in Counter(item.reason for item in plan.inapplicable).items():
         progress.say(f"left out: {n} combinations: {reason}")
     for item in plan.blocked:
@@ -170,7 +173,7 @@ def _print_leaderboard(plan: Plan, results: Path) -> None:
         return
     board = plan.leaderboard
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
-    query = Query(board.metric, tuple(board.rows), tuple(board.columns), run_ids=ids, evaluations=evaluations, values_of="runs")
+    query = Query(board.metric, tuple(board.rows), tuple(board.columns), index=board.index, run_ids=ids, evaluations=evaluations, values_of="runs")
     try:
         print("\n" + render(compare([results], query, load_registry().better())))
     except UserError as error:

@@ -87,7 +87,7 @@ class Work:
             if not self.asked(job):
                 self._drop(job)
                 continue
-            if not self.leases.take(job.run.id, job.about):
+            if not self.leases.take(job.run.id, job.label):
                 continue
             self._heartbeat.begin(job.run.id)
             self.left.remove(job)

@@ -293,10 +293,18 @@ def test_two_ways_to_measure_one_metric(cli, suite_file, tmp_path):
 
 def test_a_table_that_cannot_be_made_is_no_failure_of_the_runs(cli, suite_file, tmp_path):
     answer = cli(
-        "run", suite_file(SUITE.replace("metric: nelbo", "metric: nelboo")), "--results", tmp_path / "r", "--seeds", "1", "--only", "family=gaussian"
+        "run",
+        suite_file(SUITE.replace("metric: nelbo", "metric: nelbo_of_all")),
+        "--results",
+        tmp_path / "r",
+        "--seeds",
+        "1",
+        "--only",
+        "family=gaussian",
     )
     assert answer.code == 0
-    assert "no leaderboard: unknown metric 'nelboo' (did you mean 'nelbo'?)" in answer.out
+    assert re.search(r"note: .*suite.yaml:7: metric 'nelbo_of_all': no evaluation declares it", answer.out)
+    assert "no leaderboard: unknown metric 'nelbo_of_all' (did you mean 'nelbo'?)" in answer.out
 
 
 MISTAKES = {
@@ -311,7 +319,7 @@ MISTAKES = {
     "results in the way": (["run", "{suite}", "--results", "{suite}/x"], "is not writable"),
     "gpu": (["run", "{suite}", "--gpus", "9"], "--gpus 9: not on this machine"),
     "gpu range": (["run", "{suite}", "--gpus", "7-0"], "--gpus 7-0: expected numbers like 0-7"),
-    "gpu twice": (["run", "{suite}", "--gpus", "0,0"], "a number stands twice"),
+    "gpu twice": (["run", "{suite}", "--gpus", "0,0"], "--gpus 0,0: 0 is given twice"),
     "both devices": (["run", "{suite}", "--gpus", "0", "--cpus", "1"], "choose one of them"),
     "no cpus": (["run", "{suite}", "--cpus", "0"], "--cpus 0"),
     "set path": (["run", "{suite}", "--set", "training.learning_rat=1"], "did you mean 'training.learning_rate'"),
