@@ -4,6 +4,7 @@ import sys
 
 from latentbench.errors import UserError
 from latentbench.files import cannot_store
+from latentbench.terminal import prepare_terminal
 
 
 def main() -> None:
@@ -12,18 +13,20 @@ def main() -> None:
 
     from latentbench.cli import app
 
+    prepare_terminal()
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(prog_name="latentbench", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code)
     except UserError as error:
         _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has gone: nothing is left to say
-        sys.exit(0)
     except Exception as error:
         if cannot_store(error):
             _refuse(f"{error}. What is stored is whole; the same command goes on when it can be written")
+        if isinstance(error, OSError) and error.filename is not None:
+            _refuse(f"{error.filename}: {error.strerror}")
         # What typer finds wrong with flags and arguments; the class has moved between its versions, the method has not.
         message = getattr(error, "format_message", None)
         if message is None:

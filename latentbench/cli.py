@@ -9,28 +9,42 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from latentbench import __version__
-from latentbench.errors import UserError, nearest
+from latentbench import __version__, completion
+from latentbench.errors import UserError, nearest, shortened
 from latentbench.numbers import parse_duration, parse_numbers
 
 if TYPE_CHECKING:
+    from latentbench.expand import Changes
     from latentbench.launch import Launch
-    from latentbench.plan import Changes
     from latentbench.work import Limits
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Which latent distribution, trained with which gradient estimator, learns which representation.",
 )
 
+
+def _path(text: str | Path) -> Path:
+    if str(text) == "":
+        raise typer.BadParameter("expected a path, got nothing")
+    return Path(text)
+
+
 T = TypeVar("T")
 DEFAULT_RESULTS = Path("results")
-SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="Suite file (YAML).")]
-Results = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are stored.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every run, as in training.batch_size=100.")]
-Only = Annotated[list[str] | None, typer.Option("--only", metavar="KEY=VALUE", help="Only runs with this value; several: key=a,b.")]
+SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", parser=_path, help="Suite file (YAML).")]
+Results = Annotated[Path, typer.Option("--results", metavar="FOLDER", parser=_path, help="Where results are stored.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", autocompletion=completion.change, help="Change a setting of every run, as in training.batch_size=100."
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="KEY=VALUE", autocompletion=completion.change, help="Only runs with this value; several: key=a,b."),
+]
 Scale = Annotated[float, typer.Option("--scale", metavar="FACTOR", help="Multiply every duration: steps, epochs, warm-up, annealing.")]
 LimitData = Annotated[float | None, typer.Option("--limit-data", metavar="SHARE", help="Use this share of every split.")]
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Seeds instead of the suite's, as in 1-3 or 1,5.")]
@@ -84,7 +98,7 @@ def run(
     """Train and evaluate every run of a suite that is not done yet; end with its leaderboard."""
     from latentbench.runner import Selection, run_suite
 
-    changes = _changes([*(sets or []), *(["compile=true"] * compile_)], only, scale, limit_data, seeds)
+    changes = _changes(sets, only, scale, limit_data, seeds, compile_)
     if accept and (refresh or force):
         raise UserError("--accept stale keeps the stored models, and --refresh stale and --force train them again: choose one")
     selection = Selection(force, _kinds(retry), refresh is not None, accept is not None)
@@ -151,10 +165,12 @@ def show(run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or 
 
 @app.command()
 def compare(
-    results: Annotated[list[Path] | None, typer.Argument(metavar="[RESULTS]...", help="Results folders (default: results).")] = None,
-    metric: Annotated[str, typer.Option(help="Metric in the cells.")] = "nelbo",
-    rows: Annotated[str, typer.Option(metavar="SETTINGS", help="Settings that name the rows, as in family,estimator.")] = "",
-    columns: Annotated[str, typer.Option(metavar="SETTINGS", help="Settings that name the columns.")] = "",
+    results: Annotated[list[Path] | None, typer.Argument(metavar="[RESULTS]...", parser=_path, help="Results folders (default: results).")] = None,
+    metric: Annotated[str, typer.Option(autocompletion=completion.metric, help="Metric in the cells.")] = "nelbo",
+    rows: Annotated[
+        str, typer.Option(metavar="SETTINGS", autocompletion=completion.names, help="Settings that name the rows, as in family,estimator.")
+    ] = "",
+    columns: Annotated[str, typer.Option(metavar="SETTINGS", autocompletion=completion.names, help="Settings that name the columns.")] = "",
     split: Annotated[str, typer.Option(help="Split that the metric was measured on.")] = "validation",
     index: Annotated[float | None, typer.Option(help="Index of the metric (a threshold, a sample size), where it has one.")] = None,
     evaluation: Annotated[str | None, typer.Option(help="Id of the evaluation, where a metric was measured by several.")] = None,
@@ -185,7 +201,7 @@ def status(results: Results = DEFAULT_RESULTS) -> None:
 
 @app.command()
 def worker(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Results folder.")] = DEFAULT_RESULTS,
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", parser=_path, help="Results folder.")] = DEFAULT_RESULTS,
     gpus: Gpus = None,
     per_gpu: PerGpu = None,
     cpus: Cpus = None,
@@ -225,8 +241,8 @@ def cancel(results: Results = DEFAULT_RESULTS) -> None:
 
 @app.command()
 def merge(
-    sources: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Results folders.")],
-    into: Annotated[Path, typer.Option("--into", metavar="FOLDER", help="A folder without results.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="RESULTS...", parser=_path, help="Results folders.")],
+    into: Annotated[Path, typer.Option("--into", metavar="FOLDER", parser=_path, help="A folder without results.")],
     tolerance: Annotated[float, typer.Option("--tolerance", help="Relative difference up to which metrics of one run agree.")] = 0.01,
 ) -> None:
     """Join results folders of several machines by run id; equal ids must have equal results, and where not, nothing is chosen."""
@@ -316,24 +332,42 @@ def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(text)
     except ValueError as error:
-        raise UserError(f"{flag} {text}: {error}") from error
+        raise UserError(f"{flag} {shortened(text)}: {error}") from error
 
 
-def _changes(sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None) -> Changes:
+def _changes(
+    sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None, compile_: bool = False
+) -> Changes:
     from latentbench.compare import parse_only
-    from latentbench.plan import Changes
-    from latentbench.yaml_source import parse_value
+    from latentbench.expand import Changes
 
     if not 0 < scale < float("inf"):
         raise UserError(f"--scale {scale:g}: expected a number above 0")
     if limit_data is not None and not 0 < limit_data <= 1:
         raise UserError(f"--limit-data {limit_data:g}: expected a share, above 0 and at most 1")
-    values: dict[str, Any] = {}
-    for pair in sets or []:
-        key, sign, value = pair.partition("=")
-        if not sign:
-            raise UserError(f"--set {pair}: expected key=value")
-        values[key] = parse_value(value)
-        if isinstance(values[key], list):
-            raise UserError(f"--set {pair}: expected one value; lists are swept in suite files")
+    values = _settings(sets or [])
+    for flag, key, given in (("--seeds", "seed", seeds), ("--limit-data", "limit_data", limit_data), ("--compile", "compile", compile_ or None)):
+        if key in values and given is not None:
+            raise UserError(f"--set {key} and {flag} are the same; give one of them")
+    values |= {"compile": True} if compile_ else {}
     return Changes(values, parse_only(only or []), scale, limit_data, None if seeds is None else _parsed(seeds, "--seeds", parse_numbers))
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """What `--set` says, by key."""
+    from latentbench.yaml_source import parse_value
+
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not text:
+            raise UserError(f"--set {shortened(pair)}: expected key=value")
+        if key in values:
+            raise UserError(f"--set {shortened(key)} is given twice")
+        try:
+            values[key] = parse_value(text)
+        except UserError as error:
+            raise UserError(f"--set {shortened(pair)}: {error}") from error
+        if isinstance(values[key], list):
+            raise UserError(f"--set {shortened(pair)}: expected one value; lists are swept in suite files")
+    return values

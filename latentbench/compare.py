@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from latentbench.errors import UserError, nearest, unknown
+from latentbench.errors import UserError, nearest, shortened, unknown
+from latentbench.numbers import same
 from latentbench.store import Store
-from latentbench.suite import NESTED
+from latentbench.sweep import NESTED, check_key
 from latentbench.tables import SETTINGS
 from latentbench.yaml_source import parse_value
 
@@ -92,9 +93,7 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
     for name in [*query.rows, *query.columns, *query.only]:
         _check_name(name)
     values = pd.concat([_values(path, query) for path in stores], ignore_index=True)
-    for key, allowed in query.only.items():
-        wanted = [_text(value) for value in allowed]
-        values = values[column_of(values, key).isin(wanted)]
+    values = _only(values, query)
     if values.empty:
         raise UserError(_nothing(stores, query))
     values = values.reset_index(drop=True)
@@ -110,6 +109,26 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str]) -> 
     cells = {place: _cell({name: [c[i] for i in at] for name, c in columns.items()}, at, settings) for place, at in groups.items()}
     notes = [*_notes(values, cells.values()), *_mixed_devices(values, groups.values())]
     return _arranged(query, rows, cells, better.get(query.metric), notes)
+
+
+def _only(values: pd.DataFrame, query: Query) -> pd.DataFrame:
+    """The rows that `only` selects.
+
+    Raises:
+        UserError: no row has one of the values.
+    """
+    kept = pd.Series(True, index=values.index)
+    for key, allowed in query.only.items():
+        column = column_of(values, key)
+        found, wanted = sorted(set(column)), set()
+        for value in allowed:
+            texts = {text for text in found if text == _text(value) or same(text, value)}
+            if found and not texts:
+                told = shortened(", ".join(text or "none" for text in found), 400)
+                raise UserError(f"--only {key}={shortened(str(value))}: no result has it{nearest(str(value), found)}, and they have {key}: {told}")
+            wanted |= texts
+        kept &= column.isin(wanted)
+    return values[kept]
 
 
 def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
@@ -130,6 +149,8 @@ def _text(value: Any) -> str:
 
 def _check_name(name: str) -> None:
     outer, _, inner = name.partition(".")
+    if outer == "training":
+        check_key(name)
     if name not in (*NAMEABLE, "seed", "run_id") and not (inner and outer in INSIDE):
         raise UserError(unknown("setting", name, [*NAMEABLE, "seed", *(f"{n}.…" for n in INSIDE)]))
 
@@ -411,7 +432,10 @@ def parse_only(pairs: Sequence[str]) -> dict[str, list[Any]]:
     only: dict[str, list[Any]] = {}
     for pair in pairs:
         key, sign, values = pair.partition("=")
-        if not sign or not values:
-            raise UserError(f"--only {pair}: expected key=value, or key=value,value")
-        only.setdefault(key, []).extend(parse_value(value) for value in values.split(","))
+        if not sign or not all(values.split(",")):
+            raise UserError(f"--only {shortened(pair)}: expected key=value, or key=value,value")
+        try:
+            only.setdefault(key, []).extend(parse_value(value) for value in values.split(","))
+        except UserError as error:
+            raise UserError(f"--only {shortened(pair)}: {error}") from error
     return only

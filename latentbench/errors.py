@@ -1,8 +1,16 @@
 """Mistakes in what a user gave: one message, exit code 2, no traceback."""
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+MAX_SHOWN = 80
+"""Characters of a wrong value that a message shows."""
 
 
 class UserError(Exception):
@@ -15,24 +23,72 @@ class MissingPluginError(UserError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the closest known name, or nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = get_close_matches(name[: 2 * MAX_SHOWN], list(known), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name that nobody knows: the nearest known name and all that are allowed."""
     names = sorted(known)
-    return f"unknown {kind} '{name}'{nearest(name, names)}; known: {', '.join(names) or 'none'}"
+    return f"unknown {kind} '{shortened(name)}'{nearest(name, names)}; known: {', '.join(names) or 'none'}"
 
 
-def explain_problem(problem: Any, known: Mapping[str, Any]) -> str:
-    """One pydantic problem in one line: which key, what is allowed, what was found."""
-    key = ".".join(str(part) for part in problem["loc"])
+def shortened(text: str, width: int = MAX_SHOWN) -> str:
+    """A text that fits into a message."""
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+
+
+def written(value: Any) -> str:
+    """A value as a suite file has it, as far as it differs from Python's way."""
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else shortened(repr(value))
+
+
+def first_problem(error: ValidationError, model: type[BaseModel], given: Any, under: str = "") -> tuple[tuple[str | int, ...], str]:
+    """What pydantic found wrong with `given`, as the path of keys to it, and one line: which key, what is allowed, what was found.
+
+    A misspelt key comes first, as it explains a missing one. Where a value may be of several kinds the line has all of them. `under` is the key that
+    `given` belongs to.
+    """
+    problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
+    at = _keys(problem["loc"], given)
+    key = ".".join(map(str, ([under] if under else []) + [*at]))
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}"
+        known = _model_at(model, at[:-1]).model_fields
+        allowed = f"known: {', '.join(known)}" if known else "it has no options"
+        return at, f"unknown key '{shortened(key)}'{nearest(str(at[-1]), known)}; {allowed}"
     if problem["type"] == "missing":
-        return f"'{key}' is missing"
+        return at, f"'{f'{key}.' if key else ''}{problem['loc'][-1]}' is missing"
+    alternatives = [_lowered(p["msg"]) for p in error.errors() if _keys(p["loc"], given) == at]
     of_many = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)  # then the message says which
-    found = "" if of_many else f", got {problem['input']!r}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key + ': ' if key else ''}{message[0].lower()}{message[1:]}{found}"
+    found = "" if of_many else f", got {written(problem['input'])}"
+    return at, f"{key + ': ' if key else ''}{', or '.join(dict.fromkeys(alternatives))}{found}"
+
+
+def explain(error: ValidationError, model: type[BaseModel], given: Any, under: str = "") -> str:
+    """The line of `first_problem`."""
+    return first_problem(error, model, given, under)[1]
+
+
+def _lowered(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _keys(place: Sequence[str | int], given: Any) -> tuple[str | int, ...]:
+    """Of pydantic's path to a problem, the keys that `given` has: the rest names alternatives of a type, as in `expect.list[str]`."""
+    keys: list[str | int] = []
+    for part in place:
+        inside = part in given if isinstance(given, Mapping) else isinstance(given, (list, tuple)) and isinstance(part, int) and part < len(given)
+        if inside:
+            given = given[part]
+            keys.append(part)
+    return tuple(keys)
+
+
+def _model_at(model: type[BaseModel], keys: Sequence[str | int]) -> type[BaseModel]:
+    """The model that describes what stands under `keys`, as far as fields hold models."""
+    for key in keys:
+        field = model.model_fields.get(str(key))
+        nested = [kind for kind in (field.annotation, *get_args(field.annotation)) if hasattr(kind, "model_fields")] if field else []
+        model = nested[0] if nested else model
+    return model

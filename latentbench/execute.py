@@ -19,13 +19,13 @@ from latentbench.dataset import Splits
 from latentbench.errors import MissingPluginError, UserError
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
+from latentbench.expand import Unplanned
 from latentbench.files import cannot_store
 from latentbench.job import Job
 from latentbench.leases import LeaseLostError
 from latentbench.model import Model, build_model
 from latentbench.numerics import set_numerics, torch_dtype
 from latentbench.part import Assembly
-from latentbench.plan import Unplanned
 from latentbench.provenance import changed, environment, git_state, hardware, sources_of, training_sources
 from latentbench.registry import Registry
 from latentbench.resolve import assemble, parts_of, versions

@@ -35,7 +35,7 @@ class Job:
 
     With `trained`, the stored model is evaluated and not trained again. `seen` is the revision of what the store had of the run when the job was
     made (None: nothing): as long as it has that, the job is still to be done. `sources` is the code that the run was planned with (as
-    `latentbench.provenance.Sources`): a process with other code does not execute it.
+    `latentbench.provenance.Sources`): a process with other code does not execute it. `label` is the run in words that no other run of its suite has.
     """
 
     run: Run
@@ -43,6 +43,11 @@ class Job:
     trained: bool = False
     seen: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    label: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.about)
 
     def rest(self, row: Mapping[str, Any] | None, evaluated: Collection[str]) -> Job | None:
         """What is still to do of it, as the store has the run's `row` and the ids of its evaluations.

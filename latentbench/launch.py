@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from latentbench.engine import Engine
-from latentbench.errors import UserError, explain_problem
+from latentbench.errors import UserError, first_problem, shortened
 from latentbench.profile import EngineSpec, load_profile
 from latentbench.registry import Registry
 
@@ -34,6 +35,9 @@ def choose_engine(launch: Launch, suite: EngineSpec | None, registry: Registry) 
     Raises:
         UserError: the engine or an option is unknown or wrong, or the profile cannot be read.
     """
+    for flag, name in (("--engine", launch.engine), ("--profile", launch.profile)):
+        if name == "":
+            raise UserError(f"{flag}: expected a name, got nothing")
     section = load_profile(_profile_path(launch.profile)) if launch.profile else suite
     name = launch.engine or (section.name if section else registry.default_engine())
     ours = section if section and section.name == name else EngineSpec(name, {}, "--engine")
@@ -45,20 +49,21 @@ def choose_engine(launch: Launch, suite: EngineSpec | None, registry: Registry) 
     for flag in launch.flags:
         if flag not in known:
             raise UserError(f"--{flag.replace('_', '-')}: the engine '{name}' has no such option; it has: {', '.join(known) or 'none'}")
+    given = {**ours.options, **launch.flags}
     try:
-        return engine(engine.options_model.model_validate({**ours.options, **launch.flags}))
+        return engine(engine.options_model.model_validate(given))
     except ValidationError as error:
-        problem = error.errors()[0]
-        flag, message = ".".join(map(str, problem["loc"][:1])), explain_problem(problem, known)
-        if flag in launch.flags:
+        at, message = first_problem(error, engine.options_model, given)
+        if at and at[0] in launch.flags:
+            flag = str(at[0])
             message = message.removeprefix(f"{flag}: ").rpartition(", got ")[0]
-            raise UserError(f"--{flag.replace('_', '-')} {launch.flags[flag]}: {message}") from error
+            raise UserError(f"--{flag.replace('_', '-')} {shortened(str(launch.flags[flag]))}: {message}") from error
         raise UserError(f"{ours.where}: engine '{name}': {message}") from error
 
 
 def _profile_path(name: str) -> Path:
     """The file of a profile: a path, or a name in the folder `profiles` of the user's configuration."""
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or os.path.exists(path):  # unlike Path.exists it answers for names that are too long as well
         return path
     return platformdirs.user_config_path("latentbench") / "profiles" / f"{name}.yaml"

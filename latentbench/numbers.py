@@ -1,13 +1,53 @@
-"""Numbers that people write, in suites, profiles and flags: lists like `0-7`, and durations like `12h`."""
+"""Numbers that people write, in suites, profiles and flags: lists like `0-7`, durations like `12h`, and what is no number."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator
 
-MOST_NUMBERS = 10_000
+MAX_NUMBERS = 10_000
+NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two settings are equal: numbers as numbers, so that 1 is 1.0, all others as texts."""
+    first, second = _number(one), _number(other)
+    return str(one) == str(other) if first is None or second is None else first == second
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        return None if NUMBER.fullmatch(value) is None else int(value) if re.fullmatch(r"\d{1,300}", value, re.ASCII) else float(value)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def check_kind(value: object, annotation: object) -> None:
+    """Check what pydantic would convert: true is no 1, `1_000` no number, and `no` no boolean.
+
+    Args:
+        value: what was given for a field, or a list of it.
+        annotation: the field's type.
+
+    Raises:
+        ValueError: it is of another kind than the field.
+    """
+    kinds = _kinds(annotation)
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if kinds & {int, float} and not kinds & {bool, Any} and isinstance(item, bool):
+            raise ValueError("expected a number; true and false are none")
+        if kinds & {int, float} and not kinds & {str, Any} and isinstance(item, str) and "_" in item:
+            raise ValueError("expected a number")
+        if bool in kinds and not kinds & {int, float, str, Any} and not isinstance(item, bool) and item is not None:
+            raise ValueError("expected a boolean, true or false")
+
+
+def _kinds(annotation: object) -> set[object]:
+    """The types that an annotation is made of, those of literals included."""
+    parts = get_args(annotation)
+    return set().union(*map(_kinds, parts)) if parts else {annotation if isinstance(annotation, type) or annotation is Any else type(annotation)}
 
 
 def parse_numbers(text: str) -> list[int]:
@@ -19,14 +59,20 @@ def parse_numbers(text: str) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+        if not re.fullmatch(r"\d{1,20}(-\d{1,20})?", part.strip(), re.ASCII) or (dash and int(last) < int(first)):
             raise ValueError("expected numbers like 0-7 or 0,2")
-        if int(last or first) - int(first) >= MOST_NUMBERS:
-            raise ValueError(f"more than {MOST_NUMBERS} numbers")
+        if int(last or first) - int(first) + len(numbers) >= MAX_NUMBERS:
+            raise ValueError(f"more than {MAX_NUMBERS} numbers")
         numbers += range(int(first), int(last or first) + 1)
-    if len(set(numbers)) < len(numbers):
-        raise ValueError("a number stands twice")
+    check_distinct(numbers)
     return numbers
+
+
+def check_distinct(numbers: list[int]) -> None:
+    """Raise a ValueError where a number occurs twice."""
+    for number, count in Counter(numbers).items():
+        if count > 1:
+            raise ValueError(f"{number} is given twice")
 
 
 def parse_duration(text: str) -> float:
@@ -37,7 +83,7 @@ def parse_duration(text: str) -> float:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
     seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if seconds <= 0:
+    if not 0 < seconds < float("inf"):
         raise ValueError("expected a duration above 0, like 90s, 30m or 12h")
     return seconds
 
@@ -56,7 +102,7 @@ def _checked_numbers(text: str) -> str:
 def _count_or_auto(value: object) -> int | str:
     if value == "auto":
         return "auto"
-    if isinstance(value, (int, str)) and not isinstance(value, bool) and str(value).isdecimal() and int(value) >= 1:
+    if isinstance(value, (int, str)) and re.fullmatch(r"\d{1,9}", str(value), re.ASCII) and int(value) >= 1:
         return int(value)
     raise ValueError("expected a number of at least 1, or auto")
 

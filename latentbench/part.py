@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+from latentbench.numbers import check_kind
 
 if TYPE_CHECKING:
     from latentbench.dataset import DataSet
@@ -18,9 +20,16 @@ if TYPE_CHECKING:
 
 
 class Options(BaseModel):
-    """Base of every settings model: frozen, unknown keys refused."""
+    """Base of every settings model: frozen; unknown keys are refused, and so are booleans as numbers and texts as booleans."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name in cls.model_fields:
+            check_kind(value, cls.model_fields[info.field_name].annotation)
+        return value
 
     def scaled(self, factor: float) -> Self:
         """The same for a run whose every duration is `factor` times as long; a model with durations among its options overrides it."""

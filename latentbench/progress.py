@@ -55,7 +55,7 @@ class Progress:
     def started(self, job: Job, where: str) -> None:
         """Add the run's bar; a run that is tried again has one."""
         if self.total is not None and job.run.id not in self.tasks:
-            self.tasks[job.run.id] = self.bars.add_task(f"  {job.about}", total=None)
+            self.tasks[job.run.id] = self.bars.add_task(f"  {job.label}", total=None)
 
     def progressed(self, job: Job, step: int, steps: int) -> None:
         """Move the run's bar."""
@@ -65,7 +65,7 @@ class Progress:
     def ended(self, job: Job, failure: str | None) -> None:
         """Count the run, and print its line where there is no terminal."""
         if failure:
-            self.failures.append((f"{job.about} ({job.run.id})", failure))
+            self.failures.append((f"{job.label} ({job.run.id})", failure))
         self._count(job, f"FAILED {failure}" if failure else "done", aloud=failure is not None)
 
     def left(self, job: Job) -> None:
@@ -90,7 +90,7 @@ class Progress:
                 self.bars.remove_task(self.tasks.pop(job.run.id))
             self.bars.advance(self.total)
         if self.total is None or aloud:
-            self.say(f"[{self.ended_runs}/{self.expected}] {job.about}: {outcome}{self._left()}")
+            self.say(f"[{self.ended_runs}/{self.expected}] {job.label}: {outcome}{self._left()}")
 
     def _left(self) -> str:
         left = self.expected - self.ended_runs

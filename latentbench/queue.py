@@ -54,7 +54,7 @@ def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Pa
     entries = [
         {
             "id": job.run.id,
-            "about": job.about,
+            "about": job.label,
             "run": job.run.model_dump(mode="json"),
             "evaluations": [asdict(evaluation) for evaluation in job.evaluations],
             "trained": job.trained,
@@ -145,7 +145,7 @@ def cancel(results: Path) -> Cancelled:
 
 def _job(entry: Mapping[str, Any], sources: Sequence[Mapping[str, str]]) -> Job:
     evaluations = tuple(EvaluationPlan(**{**evaluation, "options": dict(evaluation["options"])}) for evaluation in entry["evaluations"])
-    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], dict(sources[entry.get("sources", 0)]))
+    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], dict(sources[entry.get("sources", 0)]), str(entry["about"]))
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -11,16 +11,17 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from latentbench.dataset import DataSet
-from latentbench.errors import UserError, explain_problem, nearest
+from latentbench.errors import UserError, explain, nearest, written
 from latentbench.network import Network
 from latentbench.neutral import with_neutral, without_neutral
 from latentbench.numerics import VERSION as NUMERICS_VERSION
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
 from latentbench.settings import Run, Settings, Training
-from latentbench.suite import NESTED, merged
+from latentbench.sweep import NESTED, merged
 
 P = TypeVar("P", bound=Part)
+G = TypeVar("G", bound=Options)
 OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}
 
 
@@ -52,7 +53,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
     parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
     filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
-    options = {owner: given.scaled(scale) for owner, given in _options(filled, parts).items()}
+    options = {owner: _scaled(given, scale, f"{owner}_options") for owner, given in _options(filled, parts).items()}
     values = _validated(filled, options)
     if values.dtype == "tf32" and device != "cuda":
         raise UserError("dtype: tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32")
@@ -61,7 +62,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     patterns = frozenset().union(*(part.ignored(assembly) for part in parts.values()))
     if values.training.schedule == "constant":
         patterns |= {"training.restarts", "training.learning_rate_min"}
-    training = values.training.scaled(scale)
+    training = _scaled(values.training, scale, "training")
     if training.beta_hold is None:
         training = training.model_copy(update={"beta_hold": 0.0 if assembly.linear_decoder else 0.01})  # the authors' choice
     values = values.model_copy(update={"training": training})
@@ -100,9 +101,11 @@ def _without_neutral(kept: Mapping[str, Any], options: Mapping[str, Options]) ->
 
 def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None:
     name = settings.get("protocol")
-    if name is not None and name not in dataset.protocols:
+    if name is not None and (not isinstance(name, str) or name not in dataset.protocols):
         known = ", ".join(sorted(dataset.protocols)) or "none"
-        raise UserError(f"protocol: unknown protocol {name!r} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}")
+        raise UserError(
+            f"protocol: unknown protocol {written(name)} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}"
+        )
     return name
 
 
@@ -166,7 +169,7 @@ def _named(settings: Mapping[str, Any], key: str, get: Callable[[str], type[P]])
     """The part that a setting names; errors begin with the setting."""
     value = settings.get(key)
     if not isinstance(value, str):
-        raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {value!r}'}")
+        raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {written(value)}'}")
     try:
         return get(value)
     except UserError as error:
@@ -197,9 +200,17 @@ def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict
         try:
             options[owner] = model.model_validate(given)
         except ValidationError as error:
-            problem = explain_problem(error.errors()[0], model.model_fields)
-            raise UserError(f"{nested}.{problem} (option of {owner} '{parts[owner].name}')") from error
+            raise UserError(f"{explain(error, model, given, nested)} (option of {owner} '{parts[owner].name}')") from error
     return options
+
+
+def _scaled(given: G, scale: float, key: str) -> G:
+    """Options or training settings of a run that is `scale` times as long, checked once more."""
+    changed = given.scaled(scale).model_dump()
+    try:
+        return type(given).model_validate(changed)
+    except ValidationError as error:
+        raise UserError(explain(error, type(given), changed, key)) from error
 
 
 def _assemble(latent_dim: int, parts: Mapping[str, type[Part]]) -> Assembly:
@@ -222,7 +233,7 @@ def _validated(filled: Mapping[str, Any], options: Mapping[str, Options]) -> Set
     try:
         return Settings.model_validate(nested)
     except ValidationError as error:
-        raise UserError(explain_problem(error.errors()[0], Settings.model_fields)) from error
+        raise UserError(explain(error, Settings, nested)) from error
 
 
 def _keys(values: Settings) -> list[str]:

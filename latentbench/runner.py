@@ -14,14 +14,16 @@ from latentbench.data import prepare
 from latentbench.engine import Engine
 from latentbench.errors import UserError
 from latentbench.execute import store_blocked
+from latentbench.expand import NO_CHANGES, Changes
 from latentbench.job import Job
 from latentbench.launch import Launch, choose_engine
 from latentbench.leases import Leases
-from latentbench.plan import Changes, Plan, Planned, make_plan, with_states
+from latentbench.plan import Plan, Planned, make_plan
 from latentbench.progress import Progress
 from latentbench.queue import enqueue, prune
 from latentbench.registry import load_registry
 from latentbench.speeds import expected, speeds
+from latentbench.states import with_states
 from latentbench.store import Store
 from latentbench.suite import load_suite
 from latentbench.work import NO_LIMITS, Limits, Work
@@ -42,7 +44,7 @@ class Selection:
 
     def job(self, item: Planned, store: Store) -> Job | None:
         """What to do about a planned run."""
-        anew = Job(item.run, item.evaluations, seen=item.revision, sources=item.sources)
+        anew = Job(item.run, item.evaluations, seen=item.revision, sources=item.sources, label=item.label)
         if self.force or item.state == "missing":
             return anew
         wanted = item.lacking + item.outdated if self.refresh else item.lacking
@@ -58,7 +60,7 @@ class Selection:
         return item.state == "failed" and bool({"all", item.failure_kind} & self.retry)
 
 
-DEFAULT_ENGINE, NO_CHANGES, MISSING = Launch(), Changes(), Selection()
+DEFAULT_ENGINE, MISSING = Launch(), Selection()
 
 
 def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tuple[Plan, Engine]:
@@ -159,6 +161,8 @@ def _forget_states(run_ids: Iterable[str], kept: Collection[str], results: Path)
 
 def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None:
     progress.say(f"suite {plan.name}: {len(plan.runs)} runs, {len(plan.runs) - jobs} not run again, {jobs} to run, {engine.capacity}")
+    for note in plan.notes:
+        progress.say(f"note: {note}")
     for reason, n in Counter(item.reason for item in plan.inapplicable).items():
         progress.say(f"left out: {n} combinations: {reason}")
     for item in plan.blocked:
@@ -196,7 +200,7 @@ def _print_leaderboard(plan: Plan, results: Path) -> None:
         return
     board = plan.leaderboard
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
-    query = Query(board.metric, tuple(board.rows), tuple(board.columns), run_ids=ids, evaluations=evaluations, values_of="runs")
+    query = Query(board.metric, tuple(board.rows), tuple(board.columns), index=board.index, run_ids=ids, evaluations=evaluations, values_of="runs")
     try:
         print("\n" + render(compare([results], query, load_registry().better())))
     except UserError as error:

@@ -10,15 +10,20 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from latentbench.neutral import with_neutral, without_neutral
 from latentbench.part import Options
 
+A_DURATION = "a duration is a share of the run (0.5), or a text like '5 epochs' or '200 steps'"
 DURATION = re.compile(r"^\s*([0-9.eE+-]+)\s*(epochs?|steps?)\s*$")
 
 
-def _check_duration(value: float | str) -> float | str:
+MAX_LENGTH = 10**12
+"""Steps or epochs of a run; a number above it is a slip."""
+
+
+def _check_duration(value: Any) -> float | str:
     """A share of the run in [0, 1], or `N epochs`, or `N steps`, in one way of writing."""
     if isinstance(value, str):
         match = DURATION.match(value)
@@ -26,15 +31,17 @@ def _check_duration(value: float | str) -> float | str:
             amount = float(match[1]) if match else -1.0
         except ValueError:
             amount = -1.0
-        if not 0 <= amount < float("inf"):
-            raise ValueError("a duration is a share of the run (0.5), or a text like '5 epochs' or '200 steps'")
-        return f"{amount:g} {match[2].rstrip('s')}s" if match else value
+        if match is None or not 0 <= amount <= MAX_LENGTH:
+            raise ValueError(A_DURATION)
+        return f"{amount:g} {match[2].rstrip('s')}s"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(A_DURATION)
     if not 0 <= value <= 1:
         raise ValueError("a duration given as a number is a share of the run, so between 0 and 1; write '5 epochs' or '200 steps' for others")
     return float(value)
 
 
-Duration = Annotated[float | str, AfterValidator(_check_duration)]
+Duration = Annotated[float | str, PlainValidator(_check_duration)]
 """How long a phase of training lasts: a share of the run, `N epochs`, or `N steps`."""
 
 
@@ -53,8 +60,8 @@ SHORTER = "make training.warmup shorter, or a share of the run like .01, or leav
 class Training(Options):
     """How a model is trained (Poisson VAE, appendix C.3). A duration is a share of the run (0.5), `N epochs` or `N steps`."""
 
-    epochs: float | None = Field(None, gt=0, description="Passes over the training images; or give steps. Fractions are allowed.")
-    steps: int | None = Field(None, gt=0, description="Optimiser steps; or give epochs.")
+    epochs: float | None = Field(None, gt=0, le=MAX_LENGTH, description="Passes over the training images; or give steps. Fractions are allowed.")
+    steps: int | None = Field(None, gt=0, le=MAX_LENGTH, description="Optimiser steps; or give epochs.")
     batch_size: int = Field(200, gt=0, description="Images a step; the last, smaller batch of an epoch is dropped.")
     learning_rate: float = Field(0.002, gt=0, description="Largest learning rate.")
     optimizer: Literal["adamax", "adam", "sgd"] = Field("adamax", description="torch.optim's Adamax, Adam or SGD, with their defaults.")
@@ -73,14 +80,14 @@ class Training(Options):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient.")
 
     def scaled(self, factor: float) -> Self:
-        """The same with every duration times `factor`; shares of the run scale with it by themselves."""
+        """The same with every duration times `factor`, not checked again; shares of the run scale with it by themselves."""
         changes: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, str) and (match := DURATION.match(value)):
                 changes[name] = f"{float(match[1]) * factor:g} {match[2]}"
         changes["epochs"] = None if self.epochs is None else self.epochs * factor
-        changes["steps"] = None if self.steps is None else max(1, math.ceil(self.steps * factor))
+        changes["steps"] = None if self.steps is None else max(1, math.ceil(min(self.steps * factor, 2 * MAX_LENGTH)))
         return self.model_copy(update=changes)
 
     @model_validator(mode="after")

@@ -6,14 +6,15 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
-from latentbench.errors import UserError
-from latentbench.plan import Plan, Planned, Unplanned, dotted
+from latentbench.errors import UserError, shortened
+from latentbench.expand import Unplanned
+from latentbench.labels import joined
+from latentbench.plan import Plan, Planned
 from latentbench.progress import duration
 from latentbench.registry import KINDS, load_registry
 from latentbench.speeds import expected, speeds
@@ -27,14 +28,11 @@ MOST_QUEUED = 10
 def print_plan(plan: Plan, store: Store) -> None:
     """Every run with its id and state, combinations that are left out, and totals."""
     known = speeds(store)
-    body = [
-        (i.run.id, *_shown(i), i.run.seed, further, _length(i), _seconds(i, known), _state(i))
-        for i, further in zip(plan.runs, _further(plan.runs), strict=True)
-    ]
+    body = [(i.run.id, *_shown(i), i.run.seed, _further(i), _length(i), _seconds(i, known), _state(i)) for i in plan.runs]
     header = ("run", "family", "estimator", "dataset", "networks", "K", "seed", "further", "length", "expected", "state")
     print(tabulate(body, header, tablefmt="simple", disable_numparse=True))
     for words, reason, n in _without_seeds(plan.inapplicable):
-        print(f"left out: {words}: {reason}" + (f" ({n} seeds)" if n > 1 else ""))
+        print(f"left out: {words}: {reason}" + (f" ({n} combinations)" if n > 1 else ""))
     for item in plan.blocked:
         print(f"blocked:  {_words(item.settings)}: {item.reason}")
     counts = Counter(item.state for item in plan.runs)
@@ -43,6 +41,8 @@ def print_plan(plan: Plan, store: Store) -> None:
     print(f", {len(plan.inapplicable)} combinations left out, {len(plan.blocked)} blocked; {plan.models} models that differ in more than the seed")
     if plan.expect:
         print(f"to be compared with {', '.join(plan.expect)}")
+    for note in plan.notes:
+        print(f"note: {note}")
 
 
 def print_parts(kind: str | None) -> None:
@@ -54,7 +54,7 @@ def print_parts(kind: str | None) -> None:
         for part in sorted(registry.parts[name].values(), key=lambda p: p.name):
             options = ", ".join(f"{key}={field.get_default(call_default_factory=True)}" for key, field in part.options_model.model_fields.items())
             summary = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
-            body.append((part.name, part.version, registry.providers[part], options, _shortened(summary, 90)))
+            body.append((part.name, part.version, registry.providers[part], options, shortened(summary, 90)))
         print(tabulate(body, ("name", "version", "plugin", "options", "what it is"), tablefmt="simple", disable_numparse=True))
         print() if kind is None else None
     for plugin, reason in sorted(registry.broken.items()):
@@ -63,9 +63,7 @@ def print_parts(kind: str | None) -> None:
 
 def print_runs(results: Path) -> None:
     """Every stored run in a line."""
-    store = Store(results)
-    if not store.exists():
-        raise UserError(f"results folder {results} has no results" + ("" if results.exists() else " (it does not exist)"))
+    store = _stored(results)
     frame = store.read(
         "runs", ["run_id", "status", "family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "beta", "seed", "wall_seconds"]
     )
@@ -76,7 +74,7 @@ def print_runs(results: Path) -> None:
 
 def print_run(results: Path, prefix: str) -> None:
     """All that is stored of one run."""
-    store = Store(results)
+    store = _stored(results)
     runs = store.read("runs")
     found = runs[runs["run_id"].str.startswith(prefix)]
     if len(found) != 1:
@@ -89,6 +87,14 @@ def print_run(results: Path, prefix: str) -> None:
     mine = mine.astype(object).where(mine.notna(), "")
     if len(mine):
         print("\n" + tabulate(mine.to_records(index=False).tolist(), list(mine.columns), tablefmt="simple", floatfmt=".5g"))
+
+
+def _stored(results: Path) -> Store:
+    """The store of a folder that has results."""
+    store = Store(results)
+    if not store.exists():
+        raise UserError(f"results folder {results} has no results" + ("" if results.exists() else " (it does not exist)"))
+    return store
 
 
 def print_status(results: Path, status: Status) -> None:
@@ -144,17 +150,9 @@ def _shown(item: Planned) -> tuple[str, ...]:
     return item.run.family, item.run.estimator or "", item.run.dataset, _networks(item), str(item.run.latent_dim)
 
 
-def _further(items: Sequence[Planned]) -> list[str]:
-    """For every run the settings without a column of their own that tell it from runs alike in the others."""
-    alike: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    settings = [{key: str(value) for key, value in dotted(item.run).items() if key != "seed"} for item in items]
-    for item, mine in zip(items, settings, strict=True):
-        alike.setdefault(_shown(item), []).append(mine)
-    varying = {key: {name for name in {*chain(*group)} if len({one.get(name) for one in group}) > 1} for key, group in alike.items()}
-    return [
-        " ".join(f"{name.rpartition('.')[2]}={mine[name]}" for name in sorted(varying[_shown(item)] & mine.keys()))
-        for item, mine in zip(items, settings, strict=True)
-    ]
+def _further(item: Planned) -> str:
+    """The settings without a column of their own that tell it from other runs of the suite."""
+    return joined({name: value for name, value in item.varying.items() if name not in ("latent_dim", "training.steps", "training.epochs")})
 
 
 def _networks(item: Planned) -> str:
@@ -174,7 +172,3 @@ def _seconds(item: Planned, known: Mapping[tuple[str, ...], float]) -> str:
     """Expected wall seconds; empty where nothing like it was run."""
     seconds = expected(item.run, known, 0.0)
     return f"{seconds:.1f} s" if seconds else ""
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"

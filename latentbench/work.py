@@ -95,7 +95,7 @@ class Work:
             if not self.asked(job):
                 self._drop(job)
                 continue
-            if not self.leases.take(job.run.id, job.about):
+            if not self.leases.take(job.run.id, job.label):
                 self.compacting = self.leases.compacting()
                 continue
             self._heartbeat.begin(job.run.id)

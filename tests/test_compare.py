@@ -126,7 +126,7 @@ def test_summaries_stand_for_a_store_s_runs(store):
     [
         ({"metric": "nelb"}, "unknown metric 'nelb' .did you mean 'nelbo'"),
         ({"rows": ("famly",)}, "unknown setting 'famly' .did you mean 'family'"),
-        ({"only": {"family": ["laplace"]}}, "no result matches"),
+        ({"only": {"family": ["laplace"]}}, "--only family=laplace: no result has it, and they have family: gaussian, poisson"),
         ({"split": "test"}, "on the split 'test'"),
     ],
 )

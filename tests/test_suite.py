@@ -152,12 +152,12 @@ def test_numbers_like_1e_4_are_numbers(runs):
 MISTAKES = {
     "unknown key": ("nam: x\nsweeps: []\n", r"suite.yaml:1: unknown key 'nam' \(did you mean 'name'\?\)"),
     "missing name": ("sweeps: []\n", "'name' is missing"),
-    "wrong type": ("name: x\nseeds: lots\nsweeps: []\n", r"suite.yaml:2: seeds: .*list.*'lots'"),
+    "wrong type": ("name: x\nseeds: lots\nsweeps: []\n", "suite.yaml:2: seeds: expected numbers like 0-7 or 0,2, got 'lots'"),
     "no sweeps": ("name: x\n", "the suite has no sweeps"),
     "not YAML": ("name: x\nsweeps: [\n  - {family: poisson\n", r"suite.yaml:\d+: not valid YAML"),
     "a list": ("- a\n- b\n", "a suite is a mapping"),
     "empty file": ("", "a suite is a mapping"),
-    "key twice": ("name: x\nname: y\n", "suite.yaml:2: the key 'name' stands twice"),
+    "key twice": ("name: x\nname: y\n", "suite.yaml:2: not valid YAML: duplicate key 'name'"),
     "unknown setting": (BASE + "  - {famly: poisson}\n", r"suite.yaml:10: unknown setting 'famly' \(did you mean 'family'\?\)"),
     "unknown training": (
         BASE + "  - family: poisson\n    training:\n      learning_rat: 1\n",
@@ -228,7 +228,7 @@ MISTAKES = {
     ),
     "zip twice": (
         BASE + "  - {family: poisson, estimator: mc, dataset: digits, zip: {dataset: [digits, photo_patches]}}\n",
-        "'dataset' stands in zip and in its sweep",
+        "'dataset' is in zip and in its sweep",
     ),
     "leaderboard": (
         BASE.replace("sweeps:", "leaderboard: {metric: nelbo, rows: [famly]}\nsweeps:") + "  - {family: poisson, estimator: mc, dataset: digits}\n",
