@@ -169,7 +169,7 @@ def _values(path: Path, query: Query) -> pd.DataFrame:
     metrics = _selected(store.read("metrics"), query)
     if query.evaluations is not None:
         metrics = metrics[metrics["evaluation_id"].isin(query.evaluations)]
-    _one_evaluation(metrics, query)
+    _one_evaluation(metrics, query, store)
     done = runs[runs["status"] == "done"].merge(metrics, on="run_id", how="inner")
     failed = runs[runs["status"] == "failed"] if len(done) else runs.head(0)  # counted as missing seeds of the table that there is
     return pd.concat([frame for frame in (done, failed) if len(frame)] or [done]).assign(kind="run", store=str(path), interval=None)
@@ -189,11 +189,12 @@ def _selected(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     return chosen
 
 
-def _one_evaluation(metrics: pd.DataFrame, query: Query) -> None:
+def _one_evaluation(metrics: pd.DataFrame, query: Query, store: Store) -> None:
     """A metric measured in two ways (another threshold) is two metrics: refuse to mix them."""
     doubled = metrics[metrics.duplicated("run_id", keep=False)]
     if len(doubled):
-        ids = ", ".join(sorted(set(doubled["evaluation_id"])))
+        titles = store.evaluation_titles()
+        ids = ", ".join(f"{i}, which is {titles[i]}" if i in titles else str(i) for i in sorted(set(doubled["evaluation_id"])))
         raise UserError(f"metric '{query.metric}' was measured by several evaluations of one run ({ids}); choose one with --evaluation")
 
 

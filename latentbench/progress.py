@@ -78,6 +78,8 @@ class Progress:
         self.say(f"{self.ended_runs} runs in {duration(seconds)}, {len(self.failures) + not_run} failed; results in {results}")
         for name, failure in self.failures:
             self.say(f"failed: {name}: {failure}")
+        if self.failures:
+            self.say(f"`latentbench show RUN --results {results}` prints all that is stored of a run, with the traceback of its failure")
 
     def say(self, text: str) -> None:
         """Print a line."""

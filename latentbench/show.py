@@ -20,6 +20,7 @@ from latentbench.registry import KINDS, load_registry
 from latentbench.speeds import expected, speeds
 from latentbench.status import Status
 from latentbench.store import Store
+from latentbench.tables import TABLES
 
 MOST_QUEUED = 10
 """How many queued runs are listed."""
@@ -82,11 +83,19 @@ def print_run(results: Path, prefix: str) -> None:
         raise UserError(f"{results}: {several}; `latentbench list runs --results {results}` lists all {len(runs)}")
     row = found.iloc[0].dropna()
     print(tabulate([(key, _pretty(value)) for key, value in row.items()], tablefmt="plain", disable_numparse=True))
-    metrics = store.read("metrics")
-    mine = metrics[metrics["run_id"] == row["run_id"]].drop(columns=["run_id", "evaluation_id"])
-    mine = mine.astype(object).where(mine.notna(), "")
+    titles = store.evaluation_titles()
+    _print_rows(store, "evaluations", row["run_id"], ["evaluation_id", "version", "started", "seconds", "host"], titles)
+    _print_rows(store, "metrics", row["run_id"], [name for name in TABLES["metrics"] if not name.startswith(("run", "evaluation"))], titles)
+
+
+def _print_rows(store: Store, table: str, run_id: str, columns: Sequence[str], titles: Mapping[str, str]) -> None:
+    """The rows that a table has of a run, each with the evaluation and its options."""
+    rows = store.read(table)
+    mine = rows[rows["run_id"] == run_id]
     if len(mine):
-        print("\n" + tabulate(mine.to_records(index=False).tolist(), list(mine.columns), tablefmt="simple", floatfmt=".5g"))
+        plain = mine.astype(object).where(mine.notna(), "").to_dict("records")
+        body = [(titles.get(row["evaluation_id"], row["evaluation"]), *(row[name] for name in columns)) for row in plain]
+        print("\n" + tabulate(body, ("evaluation", *columns), tablefmt="simple", floatfmt=".5g"))
 
 
 def _stored(results: Path) -> Store:

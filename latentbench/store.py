@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -225,6 +226,12 @@ class Store:
             found.setdefault(run_id, {})[evaluation_id] = sources
         return found
 
+    def evaluation_titles(self) -> dict[str, str]:
+        """By evaluation id, the evaluation's name and options, as `active_units(rule=paper, threshold=0.01)`; ids that older versions have stored
+        are not among them."""
+        rows = self.read("evaluations", ["evaluation", "evaluation_id", "options"]).drop_duplicates("evaluation_id")
+        return {i: name + _as_words(json.loads(options or "{}")) for name, i, options in rows.itertuples(index=False, name=None)}
+
     def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
         """A run's row, and the ids of its evaluations, as they are now."""
         return self._steadily(partial(self._state_of, run_id), "runs")
@@ -355,6 +362,10 @@ class Store:
     def _check_fence(self, run_id: str) -> None:
         if self.fence is not None:
             self.fence(run_id)
+
+
+def _as_words(options: Mapping[str, Any]) -> str:
+    return f"({', '.join(f'{key}={value}' for key, value in options.items())})" if options else ""
 
 
 def _newest(files: Iterable[Path], number: int) -> Path | None:

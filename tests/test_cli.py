@@ -217,6 +217,32 @@ def test_show_and_list_runs(finished, cli, monkeypatch):
     assert cli("show", "zzz").code == 2
 
 
+def test_evaluations_are_named_by_their_options(finished, cli, monkeypatch, suite_file, tmp_path):
+    """Where one evaluation has measured twice, with two thresholds: `show`, and the message of `compare`."""
+    text = SUITE.replace("active_units]", "active_units, {active_units: {threshold: 0.5}}]").replace("[poisson, gaussian]", "gaussian")
+    assert cli("run", suite_file(text), "--results", tmp_path / "r", "--seeds", "1", "--only", "estimator=mc").code == 0
+    (run,) = pd.read_parquet(tmp_path / "r" / "runs")["run_id"]
+    shown = cli("show", run, "--results", tmp_path / "r").out
+    for threshold in ("0.01", "0.5"):
+        assert re.search(rf"^active_units\(threshold={threshold}, rule=threshold\) +active_units-[0-9a-f]{{8}} +\d ", shown, re.MULTILINE)
+        assert re.search(rf"^active_units\(threshold={threshold}, rule=threshold\) +validation +active_fraction", shown, re.MULTILINE)
+    answer = cli("compare", tmp_path / "r", "--metric", "active_fraction")
+    assert answer.code == 2
+    assert re.search(r"active_units-[0-9a-f]{8}, which is active_units\(threshold=0.5", answer.err)
+
+
+def test_a_failed_evaluation_is_named_with_the_way_to_its_traceback(cli, suite_file, tmp_path, monkeypatch):
+    (tmp_path / "breaks").touch()
+    monkeypatch.setenv("LATENTBENCH_TEST_FRAGILE", str(tmp_path / "breaks"))
+    text = SUITE.replace("[elbo, sparsity, active_units]", "[elbo, test_fragile]").replace("[poisson, gaussian]", "gaussian")
+    words = (suite_file(text), "--results", tmp_path / "r", "--seeds", "1", "--only", "estimator=mc")
+    answer = cli("run", *words, "--engine", "test_inline")
+    assert answer.code == 1
+    assert "FAILED evaluation: test_fragile: RuntimeError: fragile" in answer.out
+    assert f"`latentbench show RUN --results {tmp_path / 'r'}` prints all that is stored of a run" in answer.out
+    assert "failed (evaluation: test_fragile: RuntimeError: fragile)" in cli("plan", *words).out
+
+
 @pytest.mark.parametrize("kind", ["families", "estimators", "likelihoods", "networks", "datasets", "evaluations"])
 def test_list(kind, cli, registry):
     answer = cli("list", kind)
