@@ -97,7 +97,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
 def _chosen(
     suite: Suite, expanded: Sequence[Expanded], registry: Registry, changes: Changes
 ) -> tuple[Sequence[Planned], Sequence[Unplanned], Set[str]]:
-    """The distinct runs that `--only` chooses with their evaluations, the combinations that cannot be trained, and the settings that the runs read."""
+    """The distinct runs that `--only` chooses with their evaluations, combinations that cannot be trained, and the settings that the runs read."""
     runs: dict[str, Planned] = {}
     unplanned: dict[str, Unplanned] = {}
     read: set[str] = set()
