@@ -27,6 +27,8 @@ def main() -> None:
             _refuse(f"{error}. What is stored is whole; the same command goes on when it can be written")
         if isinstance(error, OSError) and error.filename is not None:
             _refuse(f"{error.filename}: {error.strerror}")
+        if isinstance(error, UnicodeEncodeError) and not error.object.isprintable():  # bytes of an argument, on their way into a table
+            _refuse(f"{error.object!r} is not UTF-8")
         # What typer finds wrong with flags and arguments; the class has moved between its versions, the method has not.
         message = getattr(error, "format_message", None)
         if message is None:

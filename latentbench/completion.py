@@ -14,6 +14,8 @@ from typing import Any
 
 import typer
 
+from latentbench.errors import written
+
 MAX_FILES = 50
 """Files of the table of metrics that are read for their names."""
 
@@ -23,7 +25,8 @@ def change(context: typer.Context, incomplete: str) -> list[str]:
     axes = _axes(context)
     key, sign, values = incomplete.partition("=")
     before, comma, _ = values.rpartition(",")
-    chosen = (f"{key}={before}{comma}{_text(value)}" for value in axes.get(key, []))
+    texts = (value if isinstance(value, str) else written(value) for value in axes.get(key, []))
+    chosen = (f"{key}={before}{comma}{text}" for text in texts)
     candidates = chosen if sign else (f"{name}=" for name in sorted({*_settings(), *axes}))
     return [word for word in dict.fromkeys(candidates) if word.startswith(incomplete)]
 
@@ -69,7 +72,3 @@ def _axes(context: typer.Context) -> Mapping[str, list[Any]]:
         for key, values in {**sweep.axes, **sweep.zipped}.items():
             found.setdefault(key, []).extend(values if isinstance(values, list) else [values])
     return found
-
-
-def _text(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
+KINDS = {"model_type": "expected a mapping", "dict_type": "expected a mapping", "list_type": "expected a list", "string_type": "expected a text"}
+"""pydantic's kinds of problem, where its own words tell of Python."""
 MAX_SHOWN = 80
 """Characters of a wrong value that a message shows."""
 
@@ -39,8 +42,8 @@ def shortened(text: str, width: int = MAX_SHOWN) -> str:
 
 
 def written(value: Any) -> str:
-    """A value as a suite file has it, as far as it differs from Python's way."""
-    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else shortened(repr(value))
+    """A value as a suite file could have it."""
+    return shortened(repr(value) if isinstance(value, (str, float)) else json.dumps(value, ensure_ascii=False, default=str))
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any, under: str = "") -> tuple[tuple[str | int, ...], str]:
@@ -58,9 +61,9 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any, un
         return at, f"unknown key '{shortened(key)}'{nearest(str(at[-1]), known)}; {allowed}"
     if problem["type"] == "missing":
         return at, f"'{f'{key}.' if key else ''}{problem['loc'][-1]}' is missing"
-    alternatives = [_lowered(p["msg"]) for p in error.errors() if _keys(p["loc"], given) == at]
-    of_many = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)  # then the message says which
-    found = "" if of_many else f", got {written(problem['input'])}"
+    alternatives = [KINDS.get(p["type"]) or _lowered(p["msg"]) for p in error.errors() if _keys(p["loc"], given) == at]
+    of_model = not at or _model_at(model, at) is not _model_at(model, at[:-1])
+    found = "" if of_model and problem["type"] == "value_error" else f", got {written(problem['input'])}"  # there the message says which of many
     return at, f"{key + ': ' if key else ''}{', or '.join(dict.fromkeys(alternatives))}{found}"
 
 

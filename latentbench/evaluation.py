@@ -138,7 +138,8 @@ class Evaluation(Part, ABC):
     """Base of all evaluations. `inapplicable` says what a run must have (labels, a linear decoder, a posterior)."""
 
     better: ClassVar[Mapping[str, Better]] = {}
-    """Metric -> whether lower or higher is better, for the metrics where one is; leaderboards sort and mark by it."""
+    """Metric -> whether lower or higher is better, for the metrics where one is, another evaluation's included; leaderboards sort and mark by it, and
+    a suite is refused whose leaderboard has a metric that only evaluations declare which it does not ask for."""
 
     def __init__(self, options: Options) -> None:
         pass

@@ -77,7 +77,7 @@ def print_run(results: Path, prefix: str) -> None:
     """All that is stored of one run."""
     store = _stored(results)
     runs = store.read("runs")
-    found = runs[runs["run_id"].str.startswith(prefix)]
+    found = runs[[run_id.startswith(prefix) for run_id in runs["run_id"]]]
     if len(found) != 1:
         several = f"{len(found)} runs begin with '{prefix}': {', '.join(found['run_id'].head(5))}" if len(found) else f"no run begins with '{prefix}'"
         raise UserError(f"{results}: {several}; `latentbench list runs --results {results}` lists all {len(runs)}")

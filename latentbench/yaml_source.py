@@ -135,6 +135,9 @@ def _parsed(text: str, lines: dict[Place, int]) -> Any:
         return None if node is None else _Construction(lines).value(node, ())
     except RecursionError:
         raise ValueError("it is nested too deeply, or without end") from None
+    except yaml.reader.ReaderError as error:
+        mark = yaml.Mark("", error.position, text.count("\n", 0, error.position), 0, None, 0)
+        raise yaml.MarkedYAMLError(problem=f"the character {chr(error.character)!r} is not allowed", problem_mark=mark) from error
 
 
 class _Construction:

@@ -305,6 +305,33 @@ def test_two_ways_to_measure_one_metric(cli, suite_file, tmp_path):
     assert cli("compare", tmp_path / "r", "--metric", "active_fraction", "--evaluation", chosen).code == 0
 
 
+def test_a_leaderboard_takes_an_index(cli, suite_file, tmp_path):
+    text = SUITE.replace("metric: nelbo", "metric: active_fraction_at, index: 0.01")
+    answer = cli("run", suite_file(text), "--results", tmp_path / "r", "--seeds", "1", "--only", "family=gaussian")
+    assert answer.code == 0
+    assert "active_fraction_at at 0.01 on validation" in answer.out
+
+
+def test_runs_that_differ_in_one_setting_can_be_told_apart_everywhere(cli, suite_file, tmp_path):
+    """In the progress of `run`, in `plan`, and in what `status` says of queued runs."""
+    from latentbench.expand import Changes
+    from latentbench.launch import Launch
+    from latentbench.queue import enqueue
+    from latentbench.runner import Selection, planned
+
+    text = suite_file(SUITE.replace("dataset: digits", "dataset: digits, beta: [1, 2], decoder_options: {bias: [true, false]}"))
+    only = ("--seeds", "1", "--only", "family=gaussian", "--only", "estimator=mc")
+    plan, _ = planned(text, tmp_path / "r", Launch(), Changes(seeds=[1], only={"family": ["gaussian"], "estimator": ["mc"]}))
+    enqueue(tmp_path / "r", "small", [Selection().job(item) for item in plan.runs], goes_on=True)
+    said = {"status": cli("status", "--results", tmp_path / "r").out, "run": cli("run", text, "--results", tmp_path / "r", *only).out}
+    said["plan"] = cli("plan", text, "--results", tmp_path / "r", *only).out
+    for name, out in said.items():
+        for beta in ("1.0", "2.0"):
+            for bias in ("True", "False"):
+                assert out.count(f"beta={beta} bias={bias}") == 1, name
+        assert "plugins" not in out
+
+
 def test_a_table_that_cannot_be_made_is_no_failure_of_the_runs(cli, suite_file, tmp_path):
     answer = cli(
         "run",

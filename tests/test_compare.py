@@ -49,6 +49,14 @@ def test_means_and_student_intervals_best_first(store):
     assert board(store, better="higher", rows=("family",)).rows[0] == ("poisson",)
 
 
+@pytest.mark.parametrize(("key", "value"), [("beta", 1), ("beta", 1.0), ("beta", "1.0"), ("latent_dim", 4.0), ("training.steps", 2e6), ("seed", 1.0)])
+def test_only_compares_numbers_as_numbers(key, value, store):
+    add(store, "other", 1.0, family="laplace", seed=1, beta=2.0, latent_dim=5, training='{"steps": 3}')
+    add(store, "long", 7.0, family="laplace", seed=1, training='{"steps": 2000000}')
+    result = board(store, rows=("family",), only={"family": ["laplace"], key: [value], "beta": [1.0]})
+    assert result.cells[0][0].mean == 7.0
+
+
 def test_failed_seeds_are_counted(store):
     cell = board(store, rows=("family",)).cells[1][0]
     assert (cell.n, cell.missing) == (3, 1)

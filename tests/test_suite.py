@@ -149,6 +149,74 @@ def test_numbers_like_1e_4_are_numbers(runs):
     assert run.training["learning_rate"] == 1e-4
 
 
+@pytest.mark.parametrize(("seeds", "expected"), [("1-3", [1, 2, 3]), ("'1-3,7'", [1, 2, 3, 7]), ("5", [5]), ("[1, 5]", [1, 5])])
+def test_seeds_are_a_list_or_a_text(seeds, expected, runs):
+    plan = runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=BASE.replace("[1, 2]", seeds))
+    assert [p.run.seed for p in plan.runs] == expected
+
+
+def test_a_schedule_needs_no_quotes(runs):
+    """1:5:1 is a base-60 number in YAML 1.1."""
+    plan = runs("  - {family: lca, dataset: digits, family_options: {l1_weight: [1:5:1, 2]}}\n", base=BASE.replace("  encoder: linear\n", ""))
+    assert [p.run.family_options["l1_weight"] for p in plan.runs] == ["1:5:1", 2.0] * 2
+
+
+@pytest.mark.parametrize(
+    ("only", "n"),
+    [
+        ({"beta": [1]}, 4),
+        ({"beta": [1.0, "2"]}, 8),
+        ({"training.steps": [1e1], "beta": [2]}, 4),
+        ({"latent_dim": [4.0], "family": ["gaussian"]}, 4),
+        ({"encoder_options.bias": [False], "estimator": ["mc"]}, 8),
+    ],
+)
+def test_only_compares_numbers_as_numbers(only, n, runs):
+    assert len(runs("  - {family: [poisson, gaussian], estimator: mc, dataset: digits, beta: [1, 2.0]}\n", Changes(only=only)).runs) == n
+
+
+def test_rules_compare_numbers_as_numbers_and_booleans_as_none(runs):
+    sweep = "  - {family: gaussian, estimator: mc, dataset: digits, beta: [1.0, 2], encoder_options: {bias: [true, false]}, exclude: [RULE]}\n"
+    assert len(runs(sweep.replace("RULE", "{beta: 1}")).runs) == 4
+    assert len(runs(sweep.replace("RULE", "{beta: 1, encoder_options: {bias: true}}")).runs) == 6
+    with pytest.raises(UserError, match="exclude matches no run"):
+        runs(sweep.replace("RULE", "{encoder_options: {bias: 1}}"))
+
+
+def test_runs_are_told_apart_by_what_varies_in_the_suite(runs):
+    """In settings that the suite sweeps, and in all where words are the same; never in what no suite says."""
+    plan = runs(
+        "  - {family: [poisson, gaussian], estimator: mc, dataset: digits, zip: {beta: [1, 2], training: {learning_rate: [0.1, 0.2]}}}\n"
+        "  - {family: gaussian, estimator: mc, dataset: digits, likelihood: gaussian, latent_dim: 5, encoder_options: {bias: true}}\n"
+        "  - {family: gaussian, estimator: mc, dataset: digits, decoder_options: {bias: true}}\n"
+    )
+    labels = [p.label for p in plan.runs]
+    assert len(set(labels)) == len(labels) == 12
+    assert labels[0] == "poisson mc digits linear|linear seed 1 beta=1.0 latent_dim=4 learning_rate=0.1".replace(
+        " latent_dim", " decoder_options.bias=False encoder_options.bias=False latent_dim"
+    )
+    assert not any("plugins" in label or "sources" in label for label in labels)
+
+
+def test_a_published_folder_that_is_not_there_is_a_note(runs, suite_file, tmp_path):
+    base = BASE.replace("sweeps:", "expect: [published/table5, published/seeds]\nsweeps:")
+    sweep = "  - {family: gaussian, estimator: mc, dataset: digits}\n"
+    notes = runs(sweep, base=base).notes
+    assert [note.partition("suite.yaml")[2].partition(":")[0] for note in notes] == ["", ""]
+    assert "there is no folder results/published beside the suite or above it" in notes[0]
+    tables = tmp_path / "results" / "published" / "summaries"
+    tables.mkdir(parents=True)
+    for name in ("table5", "seeds"):
+        (tables / f"{name}.parquet").touch()
+    assert runs(sweep, base=base).notes == ()
+
+
+@pytest.mark.parametrize(("metric", "notes"), [("nelbo", 0), ("r2", 0), ("active_fraction_at", 1), ("knn_accuracy_7", 1), ("lifetime_sparsity", 1)])
+def test_a_metric_that_no_evaluation_declares_is_a_note(metric, notes, runs):
+    base = BASE.replace("sweeps:", f"leaderboard: {{metric: {metric}, rows: [family]}}\nsweeps:")
+    assert len(runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base).notes) == notes
+
+
 MISTAKES = {
     "unknown key": ("nam: x\nsweeps: []\n", r"suite.yaml:1: unknown key 'nam' \(did you mean 'name'\?\)"),
     "missing name": ("sweeps: []\n", "'name' is missing"),
