@@ -54,7 +54,10 @@ def gaussian_steps(images: Tensor, k: int, batch: int) -> Iterator[float]:
 
 
 def lca_as_convolutions(images: Tensor, dictionary: Tensor, l1: float, iterations: int, tau: float) -> Tensor:
-    """LCA as lca-pytorch has it: images [B, M, 1, 1, 1], all products convolutions in three dimensions, new tensors at every step."""
+    """LCA as lca-pytorch has it: images [B, M, 1, 1, 1], all products convolutions in three dimensions, new tensors at every step.
+
+    The codes are those of the last iteration, before its step.
+    """
     weights = dictionary.T[:, :, None, None, None]  # [K, M, 1, 1, 1]
     inputs = images[:, :, None, None, None]
     drive = F.conv3d(inputs, weights)
@@ -64,7 +67,7 @@ def lca_as_convolutions(images: Tensor, dictionary: Tensor, l1: float, iteration
         acts = F.relu(states - l1)
         inhibition = F.conv3d(acts, connectivity)
         states = states + (1 / tau) * (drive - states - inhibition + acts)
-    return F.relu(states - l1).flatten(1)
+    return acts.flatten(1)
 
 
 def _steps(images: Tensor, batch: int, parameters: list[nn.Parameter], loss_of: Callable[[Tensor], Any]) -> Iterator[float]:

@@ -17,6 +17,8 @@ from latentbench.part import Assembly, Options, Part
 if TYPE_CHECKING:
     from latentbench.likelihood import Likelihood
 
+TEMPERATURES = frozenset({"training.temperature_*"})
+
 
 class Family(Part, nn.Module, ABC):
     """Base of both kinds of family; the core uses this interface alone.
@@ -80,9 +82,9 @@ class AmortisedFamily(Family):
     has_posterior = True
 
     def __init_subclass__(cls, **kwargs: object) -> None:
+        """A family reads the temperature if it is relaxed, whatever its base does."""
         super().__init_subclass__(**kwargs)
-        temperatures = frozenset() if cls.relaxed else frozenset({"training.temperature_*"})
-        cls.ignores = cls.ignores | temperatures
+        cls.ignores = cls.ignores - TEMPERATURES if cls.relaxed else cls.ignores | TEMPERATURES
 
     @abstractmethod
     def posterior(self, features: Tensor) -> Posterior:

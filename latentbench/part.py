@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -53,14 +54,25 @@ class Part:
     defaults: ClassVar[Mapping[str, Any]] = {}
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Refuse an `ignored` that cannot be called as `ignored(assembly, options)`, so that its plugin is named when it is loaded."""
+        super().__init_subclass__(**kwargs)
+        signature = inspect.signature(cls.ignored)
+        try:
+            signature.bind("assembly", "options")
+        except TypeError as error:
+            raise TypeError(
+                f"{cls.__qualname__}.ignored is a classmethod that is called with (assembly, options), and it takes {signature}"
+            ) from error
+
     @classmethod
     def names_ignored(cls, setting: str) -> bool:
         """Whether this part ignores a setting whatever the other parts are."""
         return any(fnmatchcase(setting, pattern) for pattern in cls.ignores)
 
     @classmethod
-    def ignored(cls, assembly: Assembly) -> frozenset[str]:
-        """Settings that mean nothing with this part in `assembly`: `ignores`, unless it depends on the other parts."""
+    def ignored(cls, assembly: Assembly, options: Options) -> frozenset[str]:
+        """Settings that mean nothing with this part and its `options` in `assembly`: `ignores`, unless it depends on either."""
         return cls.ignores
 
     @classmethod

@@ -59,7 +59,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
         raise UserError("dtype: tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32")
     assembly = _assemble(values.latent_dim, parts)
     _check_applicable(parts, assembly, options)
-    patterns = frozenset().union(*(part.ignored(assembly) for part in parts.values()))
+    patterns = frozenset().union(*(part.ignored(assembly, options.get(setting, Options())) for setting, part in parts.items()))
     if values.training.schedule == "constant":
         patterns |= {"training.restarts", "training.learning_rate_min"}
     training = _scaled(values.training, scale, "training")

@@ -9,8 +9,10 @@ from statistics import median
 from latentbench.settings import Run
 from latentbench.store import Store
 
-SETTINGS = ("family", "family_options", "estimator", "dataset", "encoder", "decoder", "latent_dim", "training", "limit_data")
-"""Settings that cost time."""
+TIMELESS = frozenset({"seed", "beta", "protocol", "plugins", "sources"})
+"""Fields of a run that cost no time."""
+SETTINGS = tuple(name for name in Run.model_fields if name not in TIMELESS)
+"""Settings that may cost time: all the others."""
 
 
 def speeds(store: Store) -> dict[tuple[str, ...], float]:

@@ -52,6 +52,7 @@ class TorchPosterior(Posterior):
 class TorchFamily(AmortisedFamily):
     """Set `features` in `__init__`, and say which distributions posterior and prior are.
 
+    A distribution of torch takes no temperature: a relaxed family overrides `posterior` too, with a posterior whose `rsample` does.
     With `validate_args=False` a run that diverges is recorded as non-finite, rather than as an error of the distribution's own checks.
     """
 

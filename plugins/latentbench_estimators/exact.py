@@ -34,7 +34,7 @@ class Exact(Estimator):
         self.diagonal = options.covariance == "diagonal"
 
     @classmethod
-    def ignored(cls, assembly: Assembly) -> frozenset[str]:
+    def ignored(cls, assembly: Assembly, options: Options) -> frozenset[str]:
         """The covariance means nothing for independent latents."""
         return cls.ignores if assembly.family.covaries else cls.ignores | {"estimator_options.covariance"}
 

@@ -38,7 +38,7 @@ class ActiveUnits(Evaluation):
     """
 
     name = "active_units"
-    version = "3"
+    version = "4"
     options_model = ActiveUnitsOptions
     better = {"active_fraction": "higher", "dead_units": "lower"}
 

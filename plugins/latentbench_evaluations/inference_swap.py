@@ -35,6 +35,7 @@ class InferenceSwap(Evaluation):
     """
 
     name = "inference_swap"
+    version = "2"
     options_model = InferenceSwapOptions
 
     def __init__(self, options: InferenceSwapOptions) -> None:

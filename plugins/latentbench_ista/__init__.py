@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from latentbench import hookimpl
@@ -20,6 +20,12 @@ class IstaOptions(SparseCodingOptions):
 
     accelerated: bool = Field(False, description="FISTA: steps from a point beyond the last, with restarts.")
     restart: bool = Field(True, description="Whether FISTA drops its momentum where that leads uphill.")
+
+    @field_validator("restart")
+    @classmethod
+    def _means_nothing_without_momentum(cls, restart: bool, info: ValidationInfo) -> bool:
+        """Without acceleration it is at its default, so that one meaning is one run."""
+        return restart if info.data.get("accelerated") else True
 
 
 def infer(

@@ -1,10 +1,13 @@
 """The authors' rules for dead units, on distributions that are plain to see."""
 
 import math
+import os
 
 import pytest
 import torch
 from latentbench_evaluations.dead_units import dead_by_norm, dead_by_rule, dead_in_figures, needs_norms
+
+from latentbench.cache import cache_folder
 
 
 def spread(low, high, n):
@@ -13,7 +16,14 @@ def spread(low, high, n):
 
 @pytest.mark.parametrize(
     ("family", "dataset", "linear", "threshold"),
-    [("poisson", "mnist", True, 0.01), ("poisson", "mnist", False, 0.01), ("laplace", "cifar16", True, 0.1), ("gaussian", "cifar16", True, 0.1)],
+    [
+        ("poisson", "mnist", True, 0.01),
+        ("poisson", "mnist", False, 0.01),
+        ("laplace", "cifar16", True, 0.1),
+        ("gaussian", "van_hateren", True, 0.1),
+        ("gaussian", "mnist", True, 0.1),
+        ("gaussian", "cifar16", True, 0.085),
+    ],
 )
 def test_fixed_thresholds(family, dataset, linear, threshold):
     kl = torch.tensor([0.5 * threshold, 0.99 * threshold, 1.01 * threshold, 5.0])
@@ -24,6 +34,51 @@ def test_a_gap_of_the_fine_histogram_divides_units_of_convolutional_encoders():
     """20 units at ln KL of about -7, 80 from 0 to 1: of the range of 8 the empty part is far over a fifth."""
     kl = torch.cat([spread(-7.0, -6.8, 20), spread(0.0, 1.0, 80)]).exp()
     assert dead_by_rule("gaussian", "cifar16", False, kl, None).tolist() == [True] * 20 + [False] * 80
+
+
+@pytest.mark.parametrize("planted", [0.0, -0.0, -1e-9, -1e-7, 5e-324, 1e-300, 1e-30, 1e-12, 1e-7])
+@pytest.mark.parametrize(("low", "high"), [((-7.0, -6.8), (0.0, 1.0)), ((-4.0, -3.0), (-1.0, 0.5))])
+def test_a_unit_without_a_kl_is_dead_and_changes_no_other(planted, low, high):
+    """380 dead units and 132 active ones, before and after a unit is planted whose KL is zero up to the rounding of float32."""
+    kl = torch.cat([spread(*low, 380), spread(*high, 132)]).exp()
+    assert dead_by_rule("gaussian", "cifar16", False, kl, None).tolist() == [True] * 380 + [False] * 132
+    for place in (0, 200, 512):
+        more = torch.cat([kl[:place], torch.tensor([planted], dtype=torch.float64), kl[place:]])
+        dead = dead_by_rule("gaussian", "cifar16", False, more, None)
+        assert bool(dead[place])
+        assert torch.cat([dead[:place], dead[place + 1 :]]).tolist() == [True] * 380 + [False] * 132
+
+
+def test_units_without_any_kl_are_all_dead():
+    assert dead_by_rule("gaussian", "cifar16", False, torch.zeros(5), None).all()
+    assert dead_by_rule("gaussian", "cifar16", False, torch.tensor([0.0, 0.0, 2.0]), None).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("fraction", [2, 8])
+def test_an_element_without_a_norm_is_dead_and_changes_no_other(fraction):
+    norms = torch.cat([spread(-4.0, -3.9, 10), spread(-0.5, 0.5, 140), spread(3.9, 4.0, 10)]).exp()
+    before = dead_by_norm(norms, fraction).tolist()
+    assert before == [True] * 10 + [False] * 140 + [True] * 10
+    assert dead_by_norm(torch.cat([norms, torch.zeros(3, dtype=torch.float64)]), fraction).tolist() == [*before, True, True, True]
+    assert dead_by_norm(torch.zeros(4), fraction).all()
+
+
+@pytest.mark.skipif(not os.environ.get("LATENTBENCH_DATA"), reason="needs the real data: set LATENTBENCH_DATA")
+@pytest.mark.slow
+def test_the_published_count_of_the_gaussian_on_cifar_patches_is_that_of_its_threshold(registry):
+    """116 active units with each of five seeds, KL 36.29 (`published_seeds.csv`): those of the best encoder and decoder with posterior scales of 1.
+
+    For a component of variance s the mean of the posterior then has the variance a = sqrt(2 s) - 1, and the KL is a / 2: the least of the loss
+    s / (1 + a) + a / 2.
+    """
+    splits = registry.dataset("cifar16")().load(cache_folder())
+    x, v = (split.images.flatten(1).double() for split in (splits.train, splits.validation))
+    variances, axes = torch.linalg.eigh(x.T @ x / len(x))
+    means = ((2 * variances.clamp(min=0)).sqrt() - 1).clamp(min=0)
+    kl = means / 2 * (v @ axes).square().mean(0) / variances
+    assert float(kl.sum()) == pytest.approx(36.29, abs=0.03)
+    assert int((~dead_by_rule("gaussian", "cifar16", True, kl, None)).sum()) == 116
+    assert int((kl > 0.1).sum()) == 115
 
 
 def test_without_a_gap_only_units_below_the_floor_are_dead():

@@ -1,7 +1,8 @@
 """LCA, ISTA and FISTA against scikit-learn's Lasso, their own theory, and lca-pytorch's interface."""
 
 import sys
-import types
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import torch
 from latentbench_ista import infer as ista
 from latentbench_lca import infer as lca
 from sklearn.linear_model import Lasso
-from torch import nn
 
 from benchmarks.baselines import lca_as_convolutions
 from latentbench.model import build_model
@@ -127,56 +127,104 @@ def test_lca_has_lca_pytorch_s_trajectory(iterations):
     assert torch.allclose(lca(x, phi, L1, iterations=iterations, tau=30), lca_as_convolutions(x, phi, L1, iterations, 30), atol=1e-10)
 
 
-class StandIn(nn.Module):
-    """The part of lcapt.lca.LCAConv1D that the adapter uses, with the published dynamics."""
+@pytest.mark.parametrize("iterations", [1, 2, 3, 10, 900])
+@pytest.mark.parametrize("non_negative", [True, False])
+def test_an_iteration_of_lca_is_a_threshold_and_then_a_step(iterations, non_negative):
+    """On an orthonormal dictionary u_n = (1 - (1 - 1/tau)^n) Phi' x in closed form; the codes of iteration n are those of u after n - 1 steps."""
+    x = problem()[0]
+    phi = torch.linalg.qr(torch.randn(M, M, generator=stream(2), dtype=torch.float64))[0]
+    u = (1 - (1 - 1 / 100) ** (iterations - 1)) * x @ phi
+    expected = (u - L1).clamp(min=0) if non_negative else u.sign() * (u.abs() - L1).clamp(min=0)
+    assert torch.allclose(lca(x, phi, L1, iterations=iterations, tau=100, non_negative=non_negative), expected, atol=1e-12)
 
-    made: list = []
 
-    def __init__(self, out_neurons, in_neurons, result_dir, kernel_size, stride, lambda_, tau, lca_iters, nonneg, track_metrics, **others):
-        super().__init__()
-        self.settings = {"lambda_": lambda_, "tau": tau, "lca_iters": lca_iters, "nonneg": nonneg, **others}
-        self.weights = torch.zeros(out_neurons, in_neurons, kernel_size)
-        StandIn.made.append(self)
+LCAPT = ["stand-in", *(["installed"] if find_spec("lcapt") else [])]
+"""lca-pytorch: its stand-in, and where it is installed the real one."""
 
-    def assign_weight_values(self, tensor):
-        assert tensor.shape == self.weights.shape
-        self.weights = tensor
 
-    def forward(self, inputs):
-        assert inputs.ndim == 3
-        assert inputs.shape[2] == 1
-        s = self.settings
-        return lca_as_convolutions(inputs[:, :, 0], self.weights[:, :, 0].T, s["lambda_"], s["lca_iters"], s["tau"])[:, :, None]
+@contextmanager
+def imported_from(folder, patch):
+    """Import `lcapt` from a folder, whatever is installed, and forget it afterwards."""
+    patch.syspath_prepend(folder)
+    installed = _forget_lcapt()
+    try:
+        yield
+    finally:
+        _forget_lcapt()
+        sys.modules.update(installed)
+
+
+def _forget_lcapt():
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "lcapt"}
+
+
+@pytest.fixture(params=LCAPT)
+def lcapt(request, monkeypatch, root):
+    stand_in = imported_from(root / "tests" / "third_party" / "lca_pytorch", monkeypatch)
+    with stand_in if request.param == "stand-in" else nullcontext():
+        yield
 
 
 @pytest.fixture
-def lcapt(monkeypatch):
-    """A small stand-in for lca-pytorch: equality with the real one is not tested here."""
-    package, module = types.ModuleType("lcapt"), types.ModuleType("lcapt.lca")
-    package.__spec__ = module.__spec__ = types.SimpleNamespace(name="lcapt")
-    module.LCAConv1D = StandIn
-    monkeypatch.setitem(sys.modules, "lcapt", package)
-    monkeypatch.setitem(sys.modules, "lcapt.lca", module)
-    monkeypatch.setattr(StandIn, "made", [])
-    return StandIn
+def inferred(make_run, registry):
+    """Codes of five images by a run's model, at its initial dictionary."""
 
-
-def test_the_backend_lcapt_gives_its_class_the_same_problem(lcapt, make_run, registry):
-    options = {"family_options__iterations": 40, "family_options__tau": 20.0, "family_options__l1_weight": 0.15}
-    runs = {backend: make_run(family="lca", family_options__backend=backend, **options).run for backend in ("native", "lcapt")}
-    assert runs["native"].id != runs["lcapt"].id
-    images, codes = torch.rand(5, 1, 8, 8, generator=stream(1)), {}
-    for backend, run in runs.items():
-        model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32)
+    def infer(dtype=torch.float32, **options):
+        run = make_run(
+            family="lca", dtype=str(dtype).removeprefix("torch."), **{f"family_options__{name}": value for name, value in options.items()}
+        ).run
+        model = build_model(*assemble(run, registry), run.seed, "cpu", dtype)
         model.family.constrain(model.decoder)
-        codes[backend] = model.encode(images).mean
-    assert torch.allclose(codes["lcapt"], codes["native"], atol=1e-5)
-    (made,) = lcapt.made
-    assert made.settings["lambda_"] == pytest.approx(0.15)
-    assert (made.settings["tau"], made.settings["lca_iters"], made.settings["nonneg"]) == (20.0, 40, True)
-    assert (made.settings["input_zero_mean"], made.settings["input_unit_var"]) == (False, False)
+        images = torch.rand(5, 1, 8, 8, generator=stream(1))
+        return model.encode(images.double() if dtype is torch.float64 else images).mean
+
+    return infer
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("iterations", [1, 2, 40, 900])
+@pytest.mark.parametrize("non_negative", [True, False])
+def test_both_backends_give_the_same_codes_after_the_same_iterations(lcapt, inferred, dtype, iterations, non_negative):
+    options = {"iterations": iterations, "tau": 20.0, "l1_weight": 0.15, "non_negative": non_negative}
+    ours, theirs = inferred(dtype, **options), inferred(dtype, backend="lcapt", **options)
+    assert ours.dtype == theirs.dtype == dtype
+    assert torch.allclose(ours, theirs, atol=1e-5 if dtype is torch.float32 else 1e-12)
+    assert bool(ours.any()) == (iterations > 2)
+
+
+def test_codes_of_lcapt_are_those_of_float32_in_a_run_in_bfloat16(lcapt, inferred):
+    options = {"iterations": 40, "tau": 20.0, "backend": "lcapt"}
+    assert torch.equal(inferred(torch.bfloat16, **options), inferred(torch.float32, **options))
+
+
+def test_lcapt_leaves_nothing_behind(lcapt, inferred, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = torch.get_rng_state(), torch.backends.cudnn.benchmark
+    inferred(backend="lcapt", iterations=5)
+    assert not list(tmp_path.iterdir())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.backends.cudnn.benchmark == before[1]
+
+
+def test_a_tolerance_means_nothing_to_lcapt(lcapt, make_run):
+    ids = {
+        backend: {make_run(family="lca", family_options__backend=backend, family_options__tolerance=t).run.id for t in (0.0, 0.1)}
+        for backend in ("native", "lcapt")
+    }
+    assert (len(ids["native"]), len(ids["lcapt"])) == (2, 1)
+    assert not ids["native"] & ids["lcapt"]
+
+
+def test_an_lcapt_that_cannot_be_imported_is_refused_with_the_reason(make_run, tmp_path, monkeypatch):
+    (tmp_path / "lcapt").mkdir()
+    (tmp_path / "lcapt" / "lca.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    broken = pytest.raises(InapplicableError, match=r"lca-pytorch .* cannot be imported: RuntimeError: operator torchvision::nms does not exist")
+    with imported_from(tmp_path, monkeypatch), broken:
+        make_run(family="lca", family_options__backend="lcapt")
+
+
+@pytest.mark.skipif("installed" in LCAPT, reason="lca-pytorch is installed")
 def test_a_missing_lcapt_is_one_message_that_says_how_to_get_it(make_run):
     with pytest.raises(InapplicableError, match=r"lca-pytorch \(import name lcapt\) is not installed; pip install .*git\+https://"):
         make_run(family="lca", family_options__backend="lcapt")
