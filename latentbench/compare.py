@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from latentbench.errors import UserError, nearest, shortened, unknown
+from latentbench.errors import UserError, flagged, nearest, shortened, unknown
 from latentbench.numbers import same
 from latentbench.store import Store
 from latentbench.sweep import NESTED, check_key
@@ -125,7 +125,7 @@ def _only(values: pd.DataFrame, query: Query) -> pd.DataFrame:
             texts = {text for text in found if text == _text(value) or same(text, value)}
             if found and not texts:
                 told = shortened(", ".join(text or "none" for text in found), 400)
-                raise UserError(f"--only {key}={shortened(str(value))}: no result has it{nearest(str(value), found)}, and they have {key}: {told}")
+                raise UserError(f"--only {key}={flagged(value)}: no result has it{nearest(str(value), found)}, and they have {key}: {told}")
             wanted |= texts
         kept &= column.isin(wanted)
     return values[kept]

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from latentbench.errors import written
+from latentbench.errors import flagged
 
 MAX_FILES = 50
 """Files of the table of metrics that are read for their names."""
@@ -25,8 +25,7 @@ def change(context: typer.Context, incomplete: str) -> list[str]:
     axes = _axes(context)
     key, sign, values = incomplete.partition("=")
     before, comma, _ = values.rpartition(",")
-    texts = (value if isinstance(value, str) else written(value) for value in axes.get(key, []))
-    chosen = (f"{key}={before}{comma}{text}" for text in texts)
+    chosen = (f"{key}={before}{comma}{flagged(value)}" for value in axes.get(key, []))
     candidates = chosen if sign else (f"{name}=" for name in sorted({*_settings(), *axes}))
     return [word for word in dict.fromkeys(candidates) if word.startswith(incomplete)]
 

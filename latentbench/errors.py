@@ -46,6 +46,11 @@ def written(value: Any) -> str:
     return shortened(repr(value) if isinstance(value, (str, float)) else json.dumps(value, ensure_ascii=False, default=str))
 
 
+def flagged(value: Any) -> str:
+    """A value as a flag has it."""
+    return shortened(value) if isinstance(value, str) else written(value)
+
+
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any, under: str = "") -> tuple[tuple[str | int, ...], str]:
     """What pydantic found wrong with `given`, as the path of keys to it, and one line: which key, what is allowed, what was found.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from latentbench.errors import MissingPluginError, UserError, shortened, written
+from latentbench.errors import MissingPluginError, UserError, flagged, shortened
 from latentbench.labels import dotted
 from latentbench.numbers import same
 from latentbench.registry import Registry
@@ -36,7 +36,7 @@ class Changes:
     @property
     def flags(self) -> dict[str, str]:
         """The flag that each of these settings comes from, for messages."""
-        sets = {key: f"--set {key}={written(value)}" for key, value in self.sets.items()}
+        sets = {key: f"--set {key}={flagged(value)}" for key, value in self.sets.items()}
         limit = {} if self.limit_data is None else {"limit_data": f"--limit-data {self.limit_data:g}"}
         seeds = {} if self.seeds is None else {"seed": f"--seeds {shortened(','.join(map(str, self.seeds)))}"}
         return {**sets, **limit, **seeds}

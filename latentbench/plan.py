@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from latentbench.errors import MissingPluginError, UserError, explain, nearest, shortened
+from latentbench.errors import MissingPluginError, UserError, explain, flagged, nearest, shortened
 from latentbench.evaluation import Evaluation
 from latentbench.expand import NO_CHANGES, Changes, Expanded, Item, Unplanned, check_read, expand, selected
 from latentbench.job import EvaluationPlan, Job
@@ -146,9 +146,9 @@ def _check_only(name: str, items: Sequence[Item], registry: Registry, changes: C
             if not any(same(item.settings.get(key), value) for item in items):
                 found = sorted({str(item.settings.get(key)) for item in items})
                 told = shortened(", ".join(found), 400)
-                raise UserError(f"--only {key}={shortened(str(value))}: no run has it{nearest(str(value), found)}, and the suite has {key}: {told}")
+                raise UserError(f"--only {key}={flagged(value)}: no run has it{nearest(str(value), found)}, and the suite has {key}: {told}")
     if not any(selected(item, changes) for item in items):
-        only = " ".join(f"{key}={','.join(map(str, values))}" for key, values in changes.only.items())
+        only = " ".join(f"{key}={','.join(map(flagged, values))}" for key, values in changes.only.items())
         raise UserError(f"--only {only}: no run of suite '{name}' has them all")
 
 

@@ -184,23 +184,23 @@ SUITES = {
 RUN = ("run", "{suite}")
 FLAGS = {
     # values of --set
-    "impossible date": ((*RUN, "--set", "latent_dim=2024-13-45"), "--set latent_dim='2024-13-45': latent_dim: input should be a valid integer"),
+    "impossible date": ((*RUN, "--set", "latent_dim=2024-13-45"), "--set latent_dim=2024-13-45: latent_dim: input should be a valid integer"),
     "5,000 digits": ((*RUN, "--set", f"latent_dim={'9' * 5000}"), "--set latent_dim=999", "a number of more than 100 digits"),
     "5,000 brackets": ((*RUN, "--set", f"latent_dim={'[' * 5000}"), "--set latent_dim=[[[", "it is nested too deeply"),
     "brackets of --only": ((*RUN, "--only", f"beta={'[' * 5000}"), "--only beta=[[[", "it is nested too deeply"),
     "bad YAML": ((*RUN, "--set", "beta={"), "--set beta={: cannot read the value '{'"),
     "bad YAML of --only": ((*RUN, "--only", "beta=[1,2]"), "--only beta=[1,2]: cannot read the value '[1'"),
-    "bad value": ((*RUN, "--set", "beta=much"), "--set beta='much': beta: input should be a valid number", "got 'much'"),
+    "bad value": ((*RUN, "--set", "beta=much"), "--set beta=much: beta: input should be a valid number", "got 'much'"),
     "bad value of a swept setting": (
         (*RUN, "--set", "family=posson"),
-        "--set family='posson': family: unknown family 'posson' (did you mean 'poisson'?)",
+        "--set family=posson: family: unknown family 'posson' (did you mean 'poisson'?)",
     ),
-    "bad value of a training setting": ((*RUN, "--set", "training.steps=none"), "--set training.steps='none': training.steps: "),
+    "bad value of a training setting": ((*RUN, "--set", "training.steps=none"), "--set training.steps=none: training.steps: "),
     "two lengths": (
         (*RUN, "--set", "training.steps=3", "--set", "training.epochs=3"),
         "--set training.steps=3: training: give either epochs or steps",
     ),
-    "warm-up": ((*RUN, "--set", "training.warmup=50 steps"), "--set training.warmup='50 steps': training: a warm-up of 50 steps takes the whole run"),
+    "warm-up": ((*RUN, "--set", "training.warmup=50 steps"), "--set training.warmup=50 steps: training: a warm-up of 50 steps takes the whole run"),
     "true as a number": ((*RUN, "--set", "latent_dim=true"), "--set latent_dim=true: latent_dim: expected a number"),
     "true as a seed": ((*RUN, "--set", "seed=true"), "--set seed=true: seed: expected a number"),
     "infinity": ((*RUN, "--set", "beta=.inf"), "--set beta=inf: beta: input should be a finite number"),
@@ -213,7 +213,7 @@ FLAGS = {
     "nothing": ((*RUN, "--set", "beta="), "--set beta=: expected key=value"),
     "long key": ((*RUN, "--set", f"{'k' * 5000}=1"), "--set kkk", "unknown setting 'kkk"),
     "unknown option": ((*RUN, "--set", "encoder_options.biass=true"), "unknown option 'encoder_options.biass' (did you mean 'bias'?)"),
-    "part that does not apply": ((*RUN, "--set", "decoder=test_dropout"), "--set decoder='test_dropout': decoder 'test_dropout' does not apply"),
+    "part that does not apply": ((*RUN, "--set", "decoder=test_dropout"), "--set decoder=test_dropout: decoder 'test_dropout' does not apply"),
     # given twice
     "a key twice": ((*RUN, "--set", "beta=1", "--set", "beta=2"), "--set beta is given twice"),
     "seeds in two ways": ((*RUN, "--set", "seed=3", "--seeds", "1"), "--set seed and --seeds are the same; give one of them"),
@@ -227,7 +227,7 @@ FLAGS = {
         "gaussian, poisson",
     ),
     "number that nothing has": ((*RUN, "--only", "beta=3"), "--only beta=3: no run has it", "the suite has beta: 1.0, 2.0"),
-    "true that nothing has": ((*RUN, "--only", "beta=true"), "--only beta=True: no run has it"),
+    "true that nothing has": ((*RUN, "--only", "beta=true"), "--only beta=true: no run has it"),
     "nothing has all": (
         (*RUN, "--only", "family=gaussian", "--only", "training.temperature_stop=0.05"),
         "--only family=gaussian training.temperature_stop=0.05: no run of suite 'test' has them all",
