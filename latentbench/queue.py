@@ -24,6 +24,8 @@ from latentbench.settings import Run
 from latentbench.store import Store
 
 VERSION = 1
+ENTRY = ("id", "about", "run", "evaluations", "trained", "seen")
+"""What a queue file says of a run."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def queues(results: Path) -> list[Queued]:
             content = read_json(path)
             if content["version"] != VERSION:
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads {VERSION}")
-            entries = {str(entry["id"]): dict(entry) for entry in content["jobs"]}
+            entries = {str(entry["id"]): {name: entry[name] for name in ENTRY} for entry in content["jobs"]}
             found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries))
         except FileNotFoundError:
             continue
