@@ -56,10 +56,14 @@ def join_fragments(store: Store, check: Callable[[], None] = lambda: None) -> in
     if not any(before.values()):
         return 0
     number = 1 + max((compact_number(path) or 0 for paths in before.values() for path in paths), default=0)
-    written = [table for table in JOINED if before[table] or table == "runs"]
-    for table in written:
-        check()
-        write_atomically(store.path / table / f"compact-{number:06d}.parquet", to_bytes(table, store.rows(table)))
+    files = {table: store.path / table / f"compact-{number:06d}.parquet" for table in JOINED if before[table] or table == "runs"}
+    try:
+        for table, path in files.items():
+            write_atomically(path, to_bytes(table, store.rows(table)), check)
+    except BaseException:
+        for path in reversed(files.values()):  # that of `runs` first, so that none counts
+            remove(path)
+        raise
     removed = 0
     for table in reversed(JOINED):
         check()
@@ -67,7 +71,7 @@ def join_fragments(store: Store, check: Callable[[], None] = lambda: None) -> in
             if _signature(path) == signature is not None and not (table != "runs" and _has_own_row(store, path)):
                 remove(path)
                 removed += 1
-    return removed - len(written)
+    return removed - len(files)
 
 
 def _has_own_row(store: Store, path: Path) -> bool:

@@ -95,8 +95,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a pipe at once, and not when another process writes to it."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    """Open a pipe at once, and not when another process writes to it. A link to nothing is there, and cannot be opened."""
+    try:
+        return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise OSError(errno.ENOLINK, "it is a link to nothing", path) from error
+        raise
 
 
 def read_json(path: Path) -> Any:

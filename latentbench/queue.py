@@ -24,6 +24,8 @@ from latentbench.settings import Run
 from latentbench.store import Store
 
 VERSION = 2
+ENTRY = ("id", "about", "run", "evaluations", "trained", "seen")
+"""What a queue file says of a run; version 2 also says with which of its `sources` the run was planned."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def queues(results: Path) -> list[Queued]:
             content = read_json(path)
             if content["version"] not in (1, VERSION):
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads up to {VERSION}")
-            entries = {str(entry["id"]): dict(entry) for entry in content["jobs"]}
+            entries = {str(entry["id"]): {**{name: entry[name] for name in ENTRY}, "sources": entry.get("sources", 0)} for entry in content["jobs"]}
             found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, list(content.get("sources", [{}]))))
         except FileNotFoundError:
             continue
@@ -145,7 +147,7 @@ def cancel(results: Path) -> Cancelled:
 
 def _job(entry: Mapping[str, Any], sources: Sequence[Mapping[str, str]]) -> Job:
     evaluations = tuple(EvaluationPlan(**{**evaluation, "options": dict(evaluation["options"])}) for evaluation in entry["evaluations"])
-    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], dict(sources[entry.get("sources", 0)]), str(entry["about"]))
+    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], dict(sources[entry["sources"]]), str(entry["about"]))
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -92,8 +92,9 @@ class Store:
 
     def check_whole(self) -> None:
         """Raise a UserError where `latentbench merge` was killed."""
-        if (self.path / UNFINISHED_MERGE).exists():
-            raise UserError(f"results folder {self.path} holds part of a merge that was interrupted; repeat that `latentbench merge`")
+        marker = self.path / UNFINISHED_MERGE
+        if marker.exists():
+            raise UserError(f"{marker}: a merge into {self.path} was interrupted; repeat that `latentbench merge`, or remove the folder")
 
     def check_writable(self) -> None:
         """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here.
@@ -101,15 +102,15 @@ class Store:
         What killed processes have left half written is removed.
         """
         self.check_whole()
-        probe = self.path / f".probe.{uuid.uuid4().hex}"
+        probe = self.path / f".probe.{uuid.uuid4().hex}.tmp"
         try:
             write_atomically(probe, b"")
             now = probe.stat().st_mtime
             probe.unlink()
-            for name in FOLDERS:
-                if (self.path / name).exists() and not (self.path / name).is_dir():
-                    raise UserError(f"{self.path / name} is in the way: results have a folder of that name; move it away")
-                for left_over in listed(self.path / name, ".tmp", hidden=True):
+            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+                if folder.exists() and not folder.is_dir():
+                    raise UserError(f"{folder} is in the way: results have a folder of that name; move it away")
+                for left_over in listed(folder, ".tmp", hidden=True):
                     with suppress(FileNotFoundError):  # others write here
                         if now - left_over.stat().st_mtime > LEFT_OVER_AFTER:
                             left_over.unlink()
@@ -119,7 +120,7 @@ class Store:
             raise UserError(f"results folder {self.path} is not writable: {error.strerror or error}") from error
         for table in TABLES:
             for fragment in self.fragments(table)[:1]:
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError, FolderError, DamagedError):  # readers tell of these
                     check_version(fragment)
 
     def exists(self) -> bool:
@@ -156,7 +157,7 @@ class Store:
         for _ in range(READ_AGAIN):
             with suppress(FileNotFoundError, _ChangedError):
                 return read()
-        raise UserError(f"{self.path / table} cannot be read: its files are being removed all the time")
+        raise UserError(f"{self.path / table} cannot be read: its files are being replaced all the time")
 
     def _rows(self, table: str, names: list[str]) -> pa.Table:
         keys = KEYS.get(table, ("run_id", "evaluation_id"))

@@ -1,5 +1,6 @@
 """What tests of interruption share: a suite whose processes can be told from all others, and processes that die at chosen places."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+
+from latentbench.tables import TABLES
 
 TWELVE = """\
 name: twelve
@@ -43,6 +46,56 @@ def in_a_fork(work):
             os._exit(1)
         os._exit(0)
     return os.waitpid(child, 0)[1]
+
+
+def obey_permissions():
+    """Let permissions of files bind this process even if it is root's, by dropping the capabilities that override them (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # _LINUX_CAPABILITY_VERSION_3; effective, permitted, inheritable
+    assert libc.capget(header, sets) == 0
+    sets[0] &= ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(header, sets) == 0
+
+
+def forked_cli(words, prepare, log):
+    """The command line in a forked process that calls `prepare` first: its exit code, and what it wrote to a file `log`."""
+
+    def work():
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.argv = ["latentbench", *map(str, words)]
+        try:
+            prepare()
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    from latentbench.__main__ import main
+
+    return os.waitstatus_to_exitcode(in_a_fork(work)), log.read_text()
+
+
+def fill(store, runs=("a1", "b2", "c3"), value=1.0, evaluations=("elbo", "knn")):
+    """Rows of runs in every table but `summaries`; `value` tells what was stored when."""
+    for run_id in runs:
+        for evaluation in evaluations:
+            key = {"run_id": run_id, "evaluation": evaluation, "evaluation_id": f"{evaluation}-1", "split": "validation"}
+            store.write_rows("units", f"{run_id}-{evaluation}-1", [{**key, "unit": 0, "metric": "kl", "value": value}])
+            store.write_rows("metrics", f"{run_id}-{evaluation}-1", [{**key, "metric": evaluation, "value": value}])
+            about = {"options": "{}", "version": "1", "host": f"host {value:g}"}
+            store.write_rows("evaluations", f"{run_id}-{evaluation}-1", [{name: key[name] for name in list(key)[:3]} | about])
+        store.write_rows("history", run_id, [{"run_id": run_id, "step": 1, "name": "surrogate", "value": value}])
+        store.write_rows("runs", run_id, [{"run_id": run_id, "status": "done", "family": "gaussian", "seed": 1, "beta": value}])
+
+
+def rows_of(store):
+    """All rows of every table, in one order."""
+    return {table: sorted(map(str, store.rows(table).to_pylist())) for table in TABLES}
 
 
 class Killer:

@@ -5,9 +5,12 @@ import shutil
 import pandas as pd
 import pytest
 
+from latentbench.errors import UserError
 from latentbench.execute import Job, execute
+from latentbench.merge import merge
 from latentbench.plan import EvaluationPlan
 from latentbench.store import Store
+from tests.kit import Killer, in_a_fork
 
 ELBO, SPARSITY = EvaluationPlan("elbo", {}, "1"), EvaluationPlan("sparsity", {"threshold": 0.01}, "1")
 
@@ -103,3 +106,121 @@ def test_a_number_and_none_are_a_conflict_at_any_tolerance(folders, cli, tmp_pat
         answer = cli("merge", *words, "--into", tmp_path / f"c{number}", "--tolerance", "1e9")
         assert answer.code == 1
         assert f"conflict: run {ids[2]} was left out: nelbo on validation is" in answer.out
+
+
+@pytest.fixture
+def twins(make_run, registry, tmp_path):
+    """A run in two folders, with a model, arrays and pictures in both; its id, and what either has."""
+    job = Job(make_run(training__steps=3).run, (ELBO, EvaluationPlan("dictionary", {}, "1")))
+    for name in ("a", "b"):
+        assert execute(job, registry, Store(tmp_path / name), "cpu") is None
+        Store(tmp_path / name).log_path(job.run.id).parent.mkdir()
+        Store(tmp_path / name).log_path(job.run.id).write_text(name)
+    return job.run.id, {path.relative_to(tmp_path / "a"): path.read_bytes() for path in files(tmp_path / "a")}
+
+
+def files(folder):
+    return [path for kind in ("checkpoints", "arrays", "pictures", "logs", "history") for path in (folder / kind).rglob("*") if path.is_file()]
+
+
+def spoil(path):
+    content = bytearray(path.read_bytes())
+    content[-20 if path.suffix == ".safetensors" else len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("kind", ["checkpoints", "arrays", "pictures"])
+def test_each_file_is_taken_from_a_folder_that_has_it(twins, cli, tmp_path, kind, order):
+    _, have = twins
+    shutil.rmtree(tmp_path / "a" / kind)
+    assert cli("merge", *(tmp_path / name for name in order), "--into", tmp_path / "c").code == 0
+    there = {path.relative_to(tmp_path / "c"): path.read_bytes() for path in files(tmp_path / "c")}
+    assert there.keys() == have.keys()
+    assert {path: raw for path, raw in there.items() if path.parts[0] == kind} == {path: raw for path, raw in have.items() if path.parts[0] == kind}
+
+
+@pytest.mark.parametrize("kind", ["checkpoints", "arrays", "pictures"])
+def test_a_damaged_file_is_passed_over_and_told(twins, cli, tmp_path, kind):
+    _, have = twins
+    (bad,) = (path for path in files(tmp_path / "a") if path.relative_to(tmp_path / "a").parts[0] == kind)
+    place = bad.relative_to(tmp_path / "a")
+    spoil(bad)
+    answer = cli("merge", tmp_path / "a", tmp_path / "b", "--into", tmp_path / "c")
+    assert answer.code == 0
+    assert f"damaged: {bad} is damaged (" in answer.out
+    assert f"{tmp_path / 'b' / place} was taken" in answer.out
+    assert (tmp_path / "c" / place).read_bytes() == have[place]
+    spoil(tmp_path / "b" / place)
+    answer = cli("merge", tmp_path / "a", tmp_path / "b", "--into", tmp_path / "d")
+    assert answer.code == 1
+    assert answer.out.count("no folder has a whole one") == 2
+    assert not (tmp_path / "d" / place).exists()
+    assert len(Store(tmp_path / "d").read("runs")) == 1
+
+
+def test_an_evaluation_s_row_comes_with_its_metrics(folders, tmp_path, cli):
+    """How an evaluation was measured is told of the numbers that are there, and not of another machine's."""
+    base, ids = folders
+    for name in ("a", "b"):
+        shutil.copytree(base / name, tmp_path / name)
+        row = {"run_id": ids[2], "evaluation": "elbo", "evaluation_id": ELBO.id, "host": name}
+        Store(tmp_path / name).write_rows("evaluations", f"{ids[2]}-{ELBO.id}", [row])
+    assert cli("merge", tmp_path / "b", tmp_path / "a", "--into", tmp_path / "c").code == 0
+    rows = Store(tmp_path / "c").read("evaluations")
+    assert rows[(rows["run_id"] == ids[2]) & (rows["evaluation_id"] == ELBO.id)]["host"].tolist() == ["b"]
+
+
+@pytest.mark.slow
+def test_a_merge_that_is_killed_anywhere_is_repeated_by_the_same_command(twins, tmp_path):
+    """Killed at every place where it writes; nothing else reads or writes the folder meanwhile."""
+    Store(tmp_path / "a").write_rows("summaries", "s", [{"family": "poisson", "metric": "nelbo", "value": 1.0, "source": "x"}])
+    sources = [tmp_path / "a", tmp_path / "b"]
+    merge(sources, tmp_path / "undisturbed")
+    expected = {path.relative_to(tmp_path / "undisturbed"): path.read_bytes() for path in (tmp_path / "undisturbed").rglob("*") if path.is_file()}
+    places = 0
+    while True:
+        into = tmp_path / f"c{places}"
+
+        def disturbed(into=into, places=places):
+            Killer(places).install()
+            merge(sources, into)
+
+        if in_a_fork(disturbed) == 0:
+            break
+        unfinished = (into / ".merging").exists()
+        if unfinished:
+            with pytest.raises(UserError, match=r"\.merging: a merge into .* was interrupted; repeat"):
+                Store(into).read("runs")
+            with pytest.raises(UserError, match="was interrupted"):
+                Store(into).check_writable()
+        if unfinished or not Store(into).exists():  # otherwise it was whole
+            merge(sources, into)
+        assert not (into / ".merging").exists()
+        there = {path.relative_to(into): path.read_bytes() for path in into.rglob("[!.]*") if path.is_file()}
+        assert there == expected, places
+        places += 3
+    assert places > 30
+
+
+def test_a_merge_that_was_killed_begins_anew(twins, cli, tmp_path):
+    """What it had written is removed: it may be of folders that have changed since."""
+    words = ("merge", tmp_path / "a", tmp_path / "b", "--into", tmp_path / "c")
+    assert cli(*words).code == 0
+    (tmp_path / "c" / ".merging").touch()
+    Store(tmp_path / "c").write_rows("runs", "old", [{"run_id": "old", "status": "done"}])
+    (tmp_path / "c" / "notes.txt").write_text("mine")
+    assert cli(*words).code == 0
+    assert Store(tmp_path / "c").read("runs")["run_id"].tolist() == [twins[0]]
+    assert (tmp_path / "c" / "notes.txt").read_text() == "mine"
+    assert cli(*words).code == 2  # it is whole
+
+
+def test_summaries_that_several_folders_have_are_there_once(cli, tmp_path):
+    row = {"family": "poisson", "metric": "nelbo", "split": "validation", "value": 1.0, "source": "Table 2"}
+    for name, further in (("a", []), ("b", [{**row, "value": 2.0, "source": "Table 3"}])):
+        Store(tmp_path / name).write_rows("summaries", "s", [row, *further])
+    assert cli("merge", tmp_path / "a", tmp_path / "b", tmp_path / "a", "--into", tmp_path / "c").code == 0
+    assert sorted(Store(tmp_path / "c").read("summaries")["value"]) == [1.0, 2.0]
+    assert cli("merge", tmp_path / "c", tmp_path / "b", "--into", tmp_path / "d").code == 0
+    assert sorted(Store(tmp_path / "d").read("summaries")["value"]) == [1.0, 2.0]

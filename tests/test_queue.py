@@ -9,6 +9,7 @@ import pytest
 from latentbench.errors import UserError
 from latentbench.execute import execute
 from latentbench.job import EvaluationPlan, Job
+from latentbench.leases import Leases
 from latentbench.queue import Cancelled, cancel, enqueue, prune, queues, waiting
 from latentbench.store import Store, revision
 
@@ -64,6 +65,26 @@ def test_cancelling_empties_it(jobs, tmp_path):
     assert cancel(tmp_path) == Cancelled(taken_back=2, continuing=0)
     assert queues(tmp_path) == []
     assert cancel(tmp_path) == Cancelled(0, 0)
+
+
+def test_cancel_tells_runs_that_are_taken_back_from_those_that_continue(jobs, registry, tmp_path, cli, make_run):
+    """One of three is done, one is being worked on, and one is taken back."""
+    done = Job(make_run(family="laplace", training__steps=2).run, ())
+    enqueue(tmp_path, "s", [*jobs, done], goes_on=True)
+    assert execute(done, registry, Store(tmp_path), "cpu") is None
+    assert Leases(tmp_path / "leases").take(jobs[0].run.id)
+    assert cli("cancel", "--results", tmp_path).out == f"{tmp_path}: 1 runs taken back, 1 that are being worked on continue\n"
+    assert queues(tmp_path) == []
+
+
+def test_cancel_empties_a_queue_that_cannot_be_counted(jobs, tmp_path, cli):
+    path = enqueue(tmp_path, "s", jobs, goes_on=True)
+    (tmp_path / "queue" / "t.1.json").write_text("{")
+    answer = cli("cancel", "--results", tmp_path)
+    assert answer.code == 2
+    assert "is empty now; how many runs it had is not known: queue file" in answer.err
+    assert not path.exists()
+    assert queues(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"version": 1}', '{"version": 1, "suite": "s", "owner": {}, "jobs": 3}', "{"])

@@ -8,6 +8,8 @@ import time
 
 import pandas as pd
 
+from latentbench.leases import COMPACTION, Leases
+
 SUITE = """\
 name: s
 seeds: SEEDS
@@ -47,6 +49,14 @@ def test_ended_runs_are_counted_by_outcome(cli, suite_file, tmp_path):
     kinds = pd.read_parquet(tmp_path / "r" / "runs")["failure_kind"].dropna().tolist()
     answer = cli("status", "--results", tmp_path / "r")
     assert f"1 done, 1 failed: {kinds[0]}; 0 running, 0 queued, 0 interrupted" in answer.out
+
+
+def test_a_compaction_is_shown(cli, tmp_path):
+    compaction = Leases(tmp_path / "leases")
+    assert compaction.take(COMPACTION, "compaction")
+    answer = cli("status", "--results", tmp_path)
+    assert re.search(rf"^compaction +compaction +{platform.node()} ", answer.out, re.MULTILINE)
+    assert "no run has ended; 1 running" in answer.out
 
 
 def test_a_folder_that_is_not_there_is_an_error(cli, tmp_path):

@@ -1,10 +1,14 @@
 """The store: whole fragments or none, schema versions, readers of other tools."""
 
+import errno
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +20,11 @@ import torch
 
 from latentbench.compaction import join_fragments
 from latentbench.errors import UserError
-from latentbench.files import write_atomically
+from latentbench.files import FolderError, write_atomically
+from latentbench.leases import STALE_AFTER, LeaseLostError, Leases
 from latentbench.store import Store, revision
 from latentbench.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
+from tests.kit import fill, in_a_fork
 
 
 def metric(value, run="r1"):
@@ -162,98 +168,6 @@ def test_what_killed_processes_have_left_half_written_is_removed_once_it_is_old(
     assert new.exists()
 
 
-def fill(store, runs=("a1", "b2", "c3"), value=1.0):
-    for run_id in runs:
-        for evaluation in ("elbo", "knn"):
-            key = {"run_id": run_id, "evaluation": evaluation, "evaluation_id": f"{evaluation}-1", "split": "validation"}
-            store.write_rows("units", f"{run_id}-{evaluation}-1", [{**key, "unit": 0, "metric": "kl", "value": value}])
-            store.write_rows("metrics", f"{run_id}-{evaluation}-1", [{**key, "metric": evaluation, "value": value}])
-        store.write_rows("history", run_id, [{"run_id": run_id, "step": 1, "name": "surrogate", "value": value}])
-        store.write_rows("runs", run_id, [{"run_id": run_id, "status": "done", "family": "gaussian", "seed": 1}])
-
-
-def rows_of(store):
-    return {
-        table: sorted(map(str, store.read(table).astype(object).where(lambda f: f.notna(), None).to_dict("records")))
-        for table in ("runs", "metrics", "units", "history")
-    }
-
-
-def test_a_compacted_store_has_the_same_rows_in_four_files(tmp_path):
-    store = Store(tmp_path)
-    fill(store)
-    before = rows_of(store)
-    assert join_fragments(store) == 3 + 6 + 6 + 3 - 4
-    assert rows_of(store) == before
-    assert len(list(tmp_path.glob("*/*.parquet"))) == 4
-    assert store.run_states().keys() == {"a1", "b2", "c3"}
-    assert sum(map(len, store.evaluated().values())) == 6
-    assert join_fragments(store) == 0
-    assert rows_of(store) == before
-
-
-def test_runs_that_change_after_compaction_are_seen_once_as_they_are_now(tmp_path):
-    store = Store(tmp_path)
-    fill(store)
-    join_fragments(store)
-    store.update_run("a1", {"failure_kind": "evaluation"})
-    store.write_rows("metrics", "a1-elbo-1", [{"run_id": "a1", "evaluation": "elbo", "evaluation_id": "elbo-1", "metric": "elbo", "value": 9.0}])
-    row, evaluated = store.state_of("b2")
-    assert (row["status"], evaluated) == ("done", {"elbo-1", "knn-1"})
-    assert store.run_states()["a1"]["failure_kind"] == "evaluation"
-    metrics = store.read("metrics")
-    assert sorted(metrics[metrics["run_id"] == "a1"]["value"]) == [1.0, 9.0]
-    assert len(metrics) == 6
-    store.forget("c3")
-    assert store.run_states().keys() == {"a1", "b2"}
-    assert set(store.read("metrics")["run_id"]) == {"a1", "b2"}
-    fill(store, ["c3"], 5.0)
-    assert sorted(store.read("metrics")["value"]) == [1.0, 1.0, 1.0, 5.0, 5.0, 9.0]
-    before = rows_of(store)
-    join_fragments(store)
-    assert rows_of(store) == before
-    assert store.run_states().keys() == {"a1", "b2", "c3"}
-
-
-def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, monkeypatch):
-    """Ended at every write and every removal in turn."""
-
-    class KilledError(Exception):
-        pass
-
-    for stop in range(100):
-        store = Store(tmp_path / str(stop))
-        fill(store)
-        join_fragments(store)
-        fill(store, ["c3", "d4"], 2.0)
-        before, left = rows_of(store), [stop]
-        real_unlink, real_replace = Path.unlink, Path.replace
-
-        def counting(method, left=left):
-            def wrapped(path, *args, **kwargs):
-                if left[0] == 0:
-                    raise KilledError
-                left[0] -= 1
-                return method(path, *args, **kwargs)
-
-            return wrapped
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", counting(real_replace))
-            patch.setattr(Path, "unlink", counting(real_unlink))
-            try:
-                join_fragments(store)
-            except KilledError:
-                ended = False
-            else:
-                ended = True
-        assert rows_of(store) == before, stop
-        if ended:
-            break
-    assert ended
-    assert stop > 15
-
-
 def test_a_fragment_of_an_older_schema_has_missing_values_where_columns_are_new(store):
     """Version 1 had neither host nor seconds of the device."""
     new = ("host", "device_name", "driver", "threads", "device_seconds", "device_peak_memory_bytes")
@@ -296,33 +210,6 @@ def test_what_the_store_has_of_a_run_is_one_revision_however_it_is_read(tmp_path
     assert revisions()["a1"] != before["a1"]
 
 
-def test_a_reader_beside_compaction_sees_the_same_rows(tmp_path, monkeypatch):
-    """The store is compacted between the moment when files are listed and the one when they are opened."""
-    store = Store(tmp_path)
-    fill(store)
-    rows, listed = store.read("runs"), Store.fragments
-
-    def list_and_compact(self, table):
-        found = listed(self, table)
-        monkeypatch.setattr(Store, "fragments", listed)
-        join_fragments(store)
-        return found
-
-    monkeypatch.setattr(Store, "fragments", list_and_compact)
-    assert sorted(store.read("runs")["run_id"]) == sorted(rows["run_id"])
-
-
-def test_looking_at_a_run_of_a_compact_file_writes_nothing(tmp_path):
-    store = Store(tmp_path)
-    fill(store)
-    join_fragments(store)
-    files = set(tmp_path.rglob("*"))
-    row, evaluated = store.state_of("b2")
-    assert (row["status"], evaluated) == ("done", {"elbo-1", "knn-1"})
-    assert store.state_of("d4") == (None, set())
-    assert set(tmp_path.rglob("*")) == files
-
-
 def test_temporary_files_of_others_may_go_at_any_time(tmp_path, monkeypatch):
     real = Path.stat
 
@@ -335,3 +222,170 @@ def test_temporary_files_of_others_may_go_at_any_time(tmp_path, monkeypatch):
     (tmp_path / "leases" / ".clock.1.tmp").touch()
     monkeypatch.setattr(Path, "stat", gone)
     Store(tmp_path).check_writable()
+
+
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("runs/a1.parquet", "remove it, and the suite trains the run again"),
+        ("metrics/a1-elbo-1.parquet", "remove it, and the suite evaluates the run again"),
+        ("units/a1-elbo-1.parquet", "remove it together with {}/metrics/a1-elbo-1.parquet, and the suite evaluates the run again"),
+        ("evaluations/a1-elbo-1.parquet", "remove it together with {}/metrics/a1-elbo-1.parquet, and the suite evaluates the run again"),
+        ("history/a1.parquet", "what training recorded is lost: remove it to do without, or run the suite with --force to train the run again"),
+        ("summaries/t.parquet", "get it again from where it came"),
+        (
+            "runs/compact-000001.parquet",
+            "it holds runs of every run that was compacted: put a copy of it back. If you remove it, the suite trains",
+        ),
+        ("metrics/compact-000001.parquet", "of every run that was compacted: put a copy of it back. If you remove it, the suite evaluates all"),
+        ("units/compact-000001.parquet", "the numbers per latent are lost, unless that file of `metrics` is removed too"),
+        ("history/compact-000001.parquet", "what their training recorded is lost"),
+        ("evaluations/compact-000001.parquet", "it is not known any more how they were evaluated"),
+    ],
+)
+def test_advice_about_a_damaged_file_says_what_helps_and_what_is_lost(store, place, advice):
+    fill(store)
+    store.write_rows("summaries", "t", [{"family": "poisson", "metric": "nelbo", "value": 1.0}])
+    if "compact-" in place:
+        join_fragments(store)
+    path = store.path / place
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(UserError) as told:
+        store.read(path.parent.name)
+    assert f"{path} is damaged (" in str(told.value)
+    assert advice.format(store.path) in str(told.value)
+
+
+def test_advice_about_units_holds(store):
+    """Without its units an evaluation counts as done; without its metrics it does not, and writes both again."""
+    fill(store, ["a1"])
+    (store.path / "units" / "a1-elbo-1.parquet").unlink()
+    assert store.evaluated()["a1"] == {"elbo-1", "knn-1"}
+    (store.path / "metrics" / "a1-elbo-1.parquet").unlink()
+    assert store.evaluated()["a1"] == store.state_of("a1")[1] == {"knn-1"}
+
+
+def test_a_changed_byte_is_noticed_or_changes_nothing(store):
+    """Pages have checksums; what the footer says is checked by its meaning."""
+    fill(store, ["a1"])
+    path = store.path / "metrics" / "a1-elbo-1.parquet"
+    whole, rows = path.read_bytes(), store.read("metrics")
+    noticed = 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            assert store.read("metrics").equals(rows), place
+        except UserError as error:
+            assert str(path) in str(error)  # noqa: PT017
+            noticed += 1
+    assert noticed > len(whole) / 7 / 3
+
+
+@pytest.mark.parametrize("kind", ["checkpoints", "states"])
+def test_a_model_that_cannot_be_read_is_not_called_damaged(store, kind):
+    store.write_checkpoint("r1", {"a": torch.ones(2)})
+    store.write_state("r1", {"a": torch.ones(2)})
+    path = store.path / kind / "r1.safetensors"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(FolderError, match=rf"{path} cannot be read: Is a directory$"):
+        (store.read_checkpoint if kind == "checkpoints" else store.read_state)("r1")
+
+
+def test_no_file_can_be_opened_any_more_is_not_called_damage(store):
+    fill(store)
+    store.read("metrics")
+
+    def starved():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        for read in (store.read, store.rows, store.fragments):
+            try:
+                read("metrics")
+            except FolderError as error:
+                assert str(error).endswith(("/runs cannot be read: Too many open files", "/metrics cannot be read: Too many open files"))  # noqa: PT017
+            else:
+                raise AssertionError("it was read")
+
+    assert in_a_fork(starved) == 0
+
+
+def test_a_failing_disk_is_not_called_damage(store, monkeypatch):
+    fill(store)
+    real = os.open
+
+    def failing(path, *args, **kwargs):
+        if str(path).endswith("a1-elbo-1.parquet"):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(FolderError, match=r"a1-elbo-1.parquet cannot be read: Input/output error$"):
+        store.read("metrics")
+
+
+CHANGES = {
+    "a row": lambda store: store.update_run("a1", {"failure_kind": "evaluation"}),
+    "metrics": lambda store: store.write_rows("metrics", "a1-elbo-1", [metric(7.0, "a1")]),
+    "an evaluation": lambda store: store.write_rows("evaluations", "a1-elbo-1", []),
+    "units": lambda store: store.write_rows("units", "a1-elbo-1", []),
+    "history": lambda store: store.write_rows("history", "a1", []),
+    "arrays": lambda store: store.write_arrays("a1", "elbo-1", {"x": torch.zeros(1)}),
+    "a picture": lambda store: store.write_picture("a1", "elbo-1-x", torch.zeros(2, 2, dtype=torch.uint8)),
+    "a model": lambda store: store.write_checkpoint("a1", {"x": torch.zeros(1)}),
+    "a state": lambda store: store.write_state("a1", {"x": torch.zeros(1)}),
+    "no state": lambda store: store.forget_state("a1"),
+    "nothing": lambda store: store.forget("a1"),
+}
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_who_has_lost_a_lease_changes_nothing_that_its_new_owner_wrote(tmp_path, change, compacted):
+    """An outage of over a minute: the run is another's by then."""
+    old, new = Leases(tmp_path / "leases"), Leases(tmp_path / "leases")
+    ours, theirs = (Store(tmp_path, fence=owner.check) for owner in (old, new))
+    assert old.take("a1")
+    fill(ours, ["a1"])
+    os.utime(tmp_path / "leases" / "a1.1.json", (time.time() - STALE_AFTER - 5,) * 2)
+    assert new.take("a1")
+    fill(theirs, ["a1"], 2.0)
+    for write in (store_arrays, store_models):
+        write(theirs)
+    if compacted:
+        join_fragments(Store(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(LeaseLostError, match="run a1 was taken over by another process"):
+        change(ours)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    change(theirs)
+
+
+def store_arrays(store):
+    store.write_arrays("a1", "elbo-1", {"x": torch.ones(3)})
+    store.write_picture("a1", "elbo-1-x", torch.ones(2, 2, dtype=torch.uint8))
+
+
+def store_models(store):
+    store.write_checkpoint("a1", {"x": torch.ones(3)})
+    store.write_state("a1", {"x": torch.ones(3)})
+
+
+def test_the_fence_is_asked_at_the_last_moment(tmp_path):
+    """When it is asked, the new content has been written beside the old one, and nothing is left to do but to rename it."""
+    seen = []
+    store = Store(tmp_path, fence=lambda run_id: seen.append((run_id, [path.name for path in (tmp_path / "metrics").iterdir()])))
+    store.write_rows("metrics", "a1-elbo-1", [metric(1.0, "a1")])
+    ((run_id, names),) = seen
+    assert run_id == "a1"
+    assert len(names) == 1
+    assert names[0].startswith(".a1-elbo-1.parquet")
+
+
+def test_a_folder_that_was_removed_while_runs_write_is_not_made_anew(tmp_path):
+    store = Store(tmp_path / "r", fence=lambda run_id: None)
+    (tmp_path / "r").mkdir()
+    fill(store)
+    shutil.rmtree(tmp_path / "r")
+    with pytest.raises(FolderError, match=r"/r was removed while its runs were being worked on"):
+        store.write_checkpoint("a1", {"x": torch.zeros(1)})
+    assert not (tmp_path / "r").exists()
