@@ -13,6 +13,10 @@ class MissingPluginError(UserError):
     """A name that no loaded plugin provides, while some plugin could not be loaded: it may be the one that would."""
 
 
+class NonFiniteError(Exception):
+    """A number that training needs is not finite: the loss, or what a plugin returned in the first batch."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the closest known name, or nothing."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)
@@ -36,3 +40,9 @@ def explain_problem(problem: Any, known: Mapping[str, Any]) -> str:
     found = "" if of_many else f", got {problem['input']!r}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key + ': ' if key else ''}{message[0].lower()}{message[1:]}{found}"
+
+
+def failure_line(kind: str, message: str) -> str:
+    """A stored failure in one line, the same wherever it is shown: its kind, and the last line of its traceback without our own class of error."""
+    last = message.strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__qualname__}: ")
+    return last if last.startswith(f"{kind} ") else f"{kind}: {last}"

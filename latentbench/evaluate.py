@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from numbers import Real
+from types import NoneType
 from typing import Any
 
-from latentbench.evaluation import Outcome, Trained
+import torch
+from torch import Tensor
+
+from latentbench.contract import check_class, described, origin
+from latentbench.errors import UserError
+from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
 from latentbench.job import EvaluationPlan
 from latentbench.registry import Registry
 from latentbench.store import Store
 from latentbench.streams import stream
+
+MAX_TOLD = 3
+"""How many metrics that are not finite a message names."""
 
 
 def evaluate(
@@ -22,7 +33,7 @@ def evaluate(
 ) -> dict[str, Exception]:
     """Measure and store; return the failures by evaluation, which do not keep the others from running. The model is put into eval mode.
 
-    Exceptions of the types `unstored` are raised.
+    A number that is not finite is a failure of its evaluation, of which nothing is stored then. Exceptions of the types `unstored` are raised.
     """
     trained.model.eval()
     failures: dict[str, Exception] = {}
@@ -31,6 +42,7 @@ def evaluate(
             part = registry.evaluation(item.name)
             evaluation = part(part.options_model.model_validate(dict(item.options)))
             outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
+            check_outcome(part, outcome)
         except unstored:
             raise
         except Exception as error:  # foreign code may fail in any way; what else was measured is worth keeping
@@ -38,6 +50,45 @@ def evaluate(
         else:
             _store(outcome, run_id, item, store)
     return failures
+
+
+def check_outcome(part: type[Evaluation], outcome: object) -> None:
+    """Hold what an evaluation returned against its contract.
+
+    Raises:
+        UserError: it is something else, or a metric or its standard error is not finite. Numbers of single units may be: not all have every metric.
+    """
+    what = f"{origin(part)}.evaluate(...)"
+    check_class(what, outcome, Outcome)
+    assert isinstance(outcome, Outcome)
+    if not outcome.metrics:
+        raise UserError(f"{what} returned no metric, expected at least one")
+    for metric in outcome.metrics:
+        check_class(f"{what}.metrics", metric, Metric)
+        for name, value in (("value", metric.value), ("standard_error", metric.standard_error), ("n", metric.n), ("index", metric.index)):
+            if isinstance(value, bool) or not isinstance(value, Real if name == "value" else (Real, NoneType)):
+                raise UserError(f"{what} returned the metric '{metric.name}' with {name} = {value!r}, expected a number")
+    for unit in outcome.units:
+        check_class(f"{what}.units", unit, PerUnit)
+        if not (isinstance(unit.values, Tensor) and unit.values.ndim == 1):
+            raise UserError(f"{what} returned the units of '{unit.name}' as {described(unit.values)}, expected a number for each, [K]")
+    for name, array in (*outcome.arrays.items(), *outcome.pictures.items()):
+        check_class(f"{what}: '{name}'", array, Tensor)
+    for name, picture in outcome.pictures.items():
+        if picture.dtype != torch.uint8 or picture.ndim != 2:
+            raise UserError(f"{what} returned the picture '{name}' as {described(picture)}, expected grey bytes, uint8 [H, W]")
+    wrong = [text for metric in outcome.metrics if (text := _not_finite(metric))]
+    if wrong:
+        raise UserError(", ".join(wrong[:MAX_TOLD]) + (f" and {len(wrong) - MAX_TOLD} more" if len(wrong) > MAX_TOLD else ""))
+
+
+def _not_finite(metric: Metric) -> str:
+    """What of a metric is not finite, as in `r2 on validation is nan`; empty where nothing is."""
+    place = "" if metric.index_name is None else f" at {metric.index_name} {metric.index:g}"
+    for name, value in ((metric.name, metric.value), (f"the standard error of {metric.name}", metric.standard_error)):
+        if value is not None and not math.isfinite(value):
+            return f"{name} on {metric.split}{place} is {value:g}"
+    return ""
 
 
 def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, store: Store) -> None:

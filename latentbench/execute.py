@@ -7,15 +7,15 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import torch
 
 from latentbench.cache import cache_folder
-from latentbench.dataset import Splits
-from latentbench.errors import MissingPluginError, UserError
+from latentbench.dataset import Splits, load
+from latentbench.errors import MissingPluginError, NonFiniteError, UserError, failure_line
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
 from latentbench.files import cannot_store
@@ -27,7 +27,7 @@ from latentbench.registry import Registry
 from latentbench.resolve import assemble
 from latentbench.settings import Run
 from latentbench.store import EVALUATION_FAILED, SETTINGS, Store
-from latentbench.train import NonFiniteError, new_state, plan_steps, train
+from latentbench.train import new_state, plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"
 FAILURE_KINDS = ("error", "non-finite", "out-of-memory", "timeout", "killed", MISSING_PLUGIN, EVALUATION_FAILED)
@@ -77,7 +77,7 @@ def execute(
     earlier = 0.0
     try:
         assembly, options = assemble(job.run, registry)
-        splits = _limited(assembly.dataset().load(cache_folder()), job.run.limit_data)
+        splits = _limited(load(assembly.dataset, cache_folder()), job.run.limit_data)
         model = build_model(assembly, options, job.run.seed, device, getattr(torch, job.run.dtype), bool(job.run.compile))
         if job.trained:
             model.load_state_dict(store.read_checkpoint(job.run.id))
@@ -97,7 +97,7 @@ def execute(
     row = {
         "status": "done",
         "failure_kind": EVALUATION_FAILED if failures else None,
-        "failure_message": "\n".join(f"{name}: {traceback_of(error)}" for name, error in failures.items()) or None,
+        "failure_message": _of_evaluations(failures) if failures else None,
         "sources": json.dumps(source_hashes(assembly, [e.name for e in job.evaluations], registry)),
     }
     if not job.trained:
@@ -106,6 +106,17 @@ def execute(
     store.update_run(job.run.id, row)
     store.forget_state(job.run.id)
     return _in_a_line(row) if failures else None
+
+
+def _of_evaluations(failures: Mapping[str, Exception]) -> str:
+    """The tracebacks of failures, but for our own errors, which say all; then a line with every reason and the evaluations that have it."""
+    reasons: dict[str, list[str]] = {}
+    tracebacks = []
+    for name, error in failures.items():
+        ours = isinstance(error, (UserError, NonFiniteError))
+        tracebacks += [] if ours else [f"{name}: {traceback_of(error)}"]
+        reasons.setdefault(" ".join((str(error) if ours else f"{type(error).__name__}: {error}").split()), []).append(name)
+    return "\n".join([*tracebacks, "; ".join(f"evaluation {', '.join(names)}: {reason}" for reason, names in reasons.items())])
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -119,8 +130,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _in_a_line(row: dict[str, Any]) -> str:
-    last = str(row["failure_message"]).strip().splitlines()[-1]
-    return f"{row['failure_kind']}: {last.removeprefix(f'{UserError.__module__}.{UserError.__qualname__}: ')}"
+    return failure_line(row["failure_kind"], row["failure_message"])
 
 
 def store_blocked(items: Sequence[Unplanned], store: Store) -> None:
