@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from latentbench.errors import MissingPluginError, UserError, explain_problem
+from latentbench.errors import MissingPluginError, UserError, explain_problem, failure_line
 from latentbench.evaluation import Evaluation
 from latentbench.job import EvaluationPlan
 from latentbench.part import Assembly, Options
@@ -44,12 +45,14 @@ class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
     `state` is `done`, `failed`, `missing`, `stale` (a plugin's source has changed since) or `unevaluated` (trained, but an evaluation is missing);
-    `why` says more, `trained` that the stored model serves, `revision` which state of the store this was.
+    `why` says more, `trained` that the stored model serves, `revision` which state of the store this was. `unmeasured` has the evaluations that were
+    asked for and do not apply to the run: id -> name and reason.
     """
 
     run: Run
     assembly: Assembly
     evaluations: tuple[EvaluationPlan, ...]
+    unmeasured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     state: str = "missing"
     why: str = ""
     trained: bool = False
@@ -88,6 +91,12 @@ class Plan:
         """How many runs there are that differ in more than their seed."""
         return len({digest(item.run.model_dump(exclude_none=True, exclude={"seed", "protocol"})) for item in self.runs})
 
+    @property
+    def unmeasured(self) -> list[str]:
+        """The evaluations that were asked for and do not apply, a line for each and its reason, with how many runs it is left out of."""
+        counts = Counter(left_out for item in self.runs for left_out in item.unmeasured.values())
+        return [f"evaluation {name} of {n} runs: {reason}" for (name, reason), n in counts.items()]
+
 
 def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = Changes()) -> Plan:
     """Every distinct run of the suite, not yet compared with a store.
@@ -116,10 +125,11 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
             unplanned.update({u.id: u for u in lost})
             continue
         for item in resolved:
-            evaluations = [e.plan for e in asked if e.part.inapplicable(item.assembly, e.options) is None]
-            known = runs.get(item.run.id)
-            merged = tuple({e.id: e for e in (*(known.evaluations if known else ()), *evaluations)}.values())
-            runs[item.run.id] = Planned(item.run, item.assembly, merged)
+            reasons = {e.plan.id: (e.plan.name, reason) for e in asked if (reason := e.part.inapplicable(item.assembly, e.options)) is not None}
+            evaluations = [e.plan for e in asked if e.plan.id not in reasons]
+            known = runs.get(item.run.id, Planned(item.run, item.assembly, ()))
+            merged = tuple({e.id: e for e in (*known.evaluations, *evaluations)}.values())
+            runs[item.run.id] = Planned(item.run, item.assembly, merged, {**known.unmeasured, **reasons})
     for sweep in suite.sweeps:
         lengths = {"training.steps", "training.epochs"}  # a sweep may replace one by the other
         _check_read(sweep, sweep.defaults - read_of[sweep.file] - lengths, registry, changes)
@@ -149,7 +159,7 @@ def with_state(item: Planned, row: Mapping[str, Any] | None, evaluated: set[str]
     item = replace(item, revision=revision(row, evaluated))
     lacking = [e.name for e in item.evaluations if e.id not in evaluated]
     if row["status"] == "failed" or (row["failure_kind"] == EVALUATION_FAILED and lacking):
-        why = f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
+        why = failure_line(row["failure_kind"], str(row["failure_message"]))
         return replace(item, state="failed", why=why, trained=row["status"] == "done", failure_kind=row["failure_kind"])
     changed = changed_sources(row["sources"], item.assembly, [e.name for e in item.evaluations], registry)
     if changed:

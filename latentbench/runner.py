@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentbench import overlap
 from latentbench.compare import Query, compare, render
 from latentbench.data import prepare
 from latentbench.engine import Engine
@@ -82,10 +83,13 @@ def run_suite(
     Leases(results / "leases").sweep()
     store_blocked(plan.blocked, store)
     registry = load_registry()
-    prepare([registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)])
+    datasets = [registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)]
+    prepare(datasets)
     _forget_states([job.run.id for job in jobs] if selection.force else [item.run.id for item in plan.runs if item.state == "done"], results)
     with Progress(engine.goes_on) as progress:
         _announce(plan, len(jobs), engine, progress)
+        for line in overlap.warnings(datasets):
+            progress.say(line)
         work = Work(results, jobs, progress.watch(jobs), limits)
         _execute(engine, work, plan.name)
     progress.summary(results, len(plan.blocked))
@@ -138,6 +142,8 @@ def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None
     progress.say(f"suite {plan.name}: {len(plan.runs)} runs, {len(plan.runs) - jobs} not run again, {jobs} to run, {engine.capacity}")
     for reason, n in Counter(item.reason for item in plan.inapplicable).items():
         progress.say(f"left out: {n} combinations: {reason}")
+    for line in plan.unmeasured:
+        progress.say(f"left out: {line}")
     for item in plan.blocked:
         progress.say(f"cannot run {item.settings.get('family')} on {item.settings.get('dataset')}: {item.reason}")
 
