@@ -47,7 +47,7 @@ class PointCode(Code):
 
 
 class Posterior(Code):
-    """q(z | x) for B images, or the prior p(z) repeated B times. G latents: K scalars, or groups of them (one-hot vectors)."""
+    """q(z | x) for B images, or the prior p(z) repeated B times. G latents: K scalars, or groups of K / G dimensions (one-hot vectors)."""
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from latentbench.contract import check_class, check_shape, described, origin
+from latentbench.errors import UserError
 from latentbench.part import Part
 from latentbench.sources import Source
 
@@ -24,7 +27,7 @@ def silent(doing: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Split:
-    """N images [N, 1, H, W] in float32, and their labels [N] (int64) where there are any."""
+    """N images [N, C, H, W] in float32, and their labels [N] (int64) where there are any."""
 
     images: Tensor
     labels: Tensor | None = None
@@ -60,7 +63,7 @@ class DataSet(Part, ABC):
     """Base of all data sets. `version` is the version of the recipe that prepares the images; it is part of a run's identity."""
 
     image_shape: ClassVar[tuple[int, int, int]]
-    """(1, H, W), known before anything is loaded."""
+    """(C, H, W), known before anything is loaded."""
     pixels: ClassVar[Literal["real", "unit", "binary"]] = "real"
     """Real numbers, numbers in [0, 1], or only 0 and 1."""
     labelled: ClassVar[bool] = False
@@ -94,3 +97,41 @@ class DataSet(Part, ABC):
         Raises:
             UserError: a file is missing or is not what it should be.
         """
+
+
+def load(dataset: type[DataSet], cache: Path) -> Splits:
+    """The images of a data set, which are what its class says: shape, kind of number, range, labels.
+
+    Raises:
+        UserError: a file is missing or wrong, or the images are not what the class says.
+    """
+    what = f"{origin(dataset)}.load(...)"
+    splits = dataset().load(cache)
+    check_class(what, splits, Splits)
+    for name, split in splits.items():
+        check_class(f"{what}.{name}", split, Split)
+        _check_images(f"{what}.{name}.images", split.images, dataset)
+        _check_labels(f"{what}.{name}.labels", split.labels, len(split.images), dataset.labelled)
+    return splits
+
+
+def _check_images(what: str, images: Tensor, dataset: type[DataSet]) -> None:
+    check_shape(what, images, ("N", *dataset.image_shape), f"images of image_shape {dataset.image_shape}")
+    if images.dtype != torch.float32:
+        raise UserError(f"{what} returned {described(images)}, expected float32")
+    low, high = (float(limit) for limit in images.aminmax())  # a number that is none makes both so
+    if not (math.isfinite(low) and math.isfinite(high)):
+        bad = int((~images.isfinite()).sum())
+        raise UserError(f"{what} returned {described(images)} in which {bad} numbers are not finite")
+    if dataset.pixels != "real" and not 0 <= low <= high <= 1:
+        raise UserError(f"{what} returned numbers from {low:g} to {high:g}, expected 0 to 1: the class says pixels = '{dataset.pixels}'")
+    if dataset.pixels == "binary" and bool(((images != 0) & (images != 1)).any()):
+        raise UserError(f"{what} returned numbers between 0 and 1, expected 0 or 1: the class says pixels = 'binary'")
+
+
+def _check_labels(what: str, labels: object, images: int, labelled: bool) -> None:
+    if not labelled and labels is not None:
+        raise UserError(f"{what} returned {described(labels)}, expected None: the class says labelled = False")
+    fits = isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.shape == (images,)
+    if labelled and not fits:
+        raise UserError(f"{what} returned {described(labels)}, expected int64 [{images}]: the class says labelled = True")

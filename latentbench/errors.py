@@ -24,6 +24,10 @@ class MissingPluginError(UserError):
     """A name that no loaded plugin provides, while some plugin could not be loaded: it may be the one that would."""
 
 
+class NonFiniteError(Exception):
+    """A number that training needs is not finite: the loss, or what a plugin returned in the first batch."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the closest known name, or nothing."""
     close = get_close_matches(name[: 2 * MAX_SHOWN], list(known), n=1, cutoff=0.5)
@@ -100,3 +104,9 @@ def _model_at(model: type[BaseModel], keys: Sequence[str | int]) -> type[BaseMod
         nested = [kind for kind in (field.annotation, *get_args(field.annotation)) if hasattr(kind, "model_fields")] if field else []
         model = nested[0] if nested else model
     return model
+
+
+def failure_line(kind: str, message: str) -> str:
+    """A stored failure in one line, the same wherever it is shown: its kind, and the last line of its traceback without our own class of error."""
+    last = message.strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__qualname__}: ")
+    return last if last.startswith(f"{kind} ") else f"{kind}: {last}"

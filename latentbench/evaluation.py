@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from latentbench.codes import Posterior
 from latentbench.dataset import Split, Splits
+from latentbench.guards import checked_codes, guarded
 from latentbench.model import Model
 from latentbench.part import Assembly, Options, Part
 from latentbench.streams import stream
@@ -89,7 +90,12 @@ class Trained:
         self._codes: dict[str, Codes] = {}
 
     def codes(self, split: str) -> Codes:
-        """The codes of a split, encoded at the first call."""
+        """The codes of a split, encoded at the first call.
+
+        Raises:
+            UserError: a part of the model returned something else than its contract says.
+            NonFiniteError: (by the fields of the codes) a number is not finite.
+        """
         if split not in self._codes:
             self._codes[split] = self._encode(split)
         return self._codes[split]
@@ -97,24 +103,31 @@ class Trained:
     def decode(self, z: Tensor) -> Tensor:
         """E[x | z] of codes [N, K], batch by batch, on the CPU [N, 1, H, W]."""
         with torch.no_grad():
-            return torch.cat([self.model.decode_mean(part.to(self.model.device)).cpu() for part in torch.split(z, self.batch_size)])
+            parts = list(torch.split(z, self.batch_size))
+            return torch.cat([self._model(i).decode_mean(part.to(self.model.device)).cpu() for i, part in enumerate(parts)])
 
     def prior_samples(self, n: int) -> Tensor | None:
         """`n` true samples of the prior [n, K] on the CPU, or None where the family has no prior."""
         generator = stream(self.seed, "evaluation", "prior", device=self.model.device)
         with torch.no_grad():
-            prior = self.model.family.prior(n)
+            prior = guarded(self.model).family.prior(n)
             return None if prior is None else prior.sample(generator).cpu()
 
     def _encode(self, split: str) -> Codes:
         generator = stream(self.seed, "evaluation", "codes", split, device=self.model.device)
         with torch.no_grad():
-            batches = [self._encode_batch(images, generator) for images in torch.split(self.splits[split].images, self.batch_size)]
-        return _concatenated(batches)
+            batches = [
+                self._encode_batch(self._model(i, finite=False), images, generator)
+                for i, images in enumerate(torch.split(self.splits[split].images, self.batch_size))
+            ]
+        return checked_codes(_concatenated(batches), self.model.family)
 
-    def _encode_batch(self, images: Tensor, generator: Generator) -> Codes:
-        model = self.model
-        images = images.to(model.device, model.dtype)
+    def _model(self, batch: int, finite: bool = True) -> Model:
+        """The model, guarded where the batch is the first."""
+        return self.model if batch else guarded(self.model, finite)
+
+    def _encode_batch(self, model: Model, images: Tensor, generator: Generator) -> Codes:
+        images = images.to(self.model.device, self.model.dtype)
         code = model.encode(images)
         z = code.sample(generator)
         costs = model.family.costs(images, code, z, model.decoder(z), model.likelihood)
@@ -146,4 +159,7 @@ class Evaluation(Part, ABC):
 
     @abstractmethod
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """Measure. `generator` is this evaluation's own stream, on the CPU. Called once a run, after training, in eval mode."""
+        """Measure. `generator` is this evaluation's own stream, on the CPU. Called once a run, after training, in eval mode.
+
+        A metric that is not finite is a failure of the evaluation: leave out what is not defined, as a variance over one image.
+        """

@@ -15,8 +15,8 @@ from typing import Any, cast
 import torch
 
 from latentbench.cache import cache_folder
-from latentbench.dataset import Splits
-from latentbench.errors import MissingPluginError, UserError
+from latentbench.dataset import Splits, load
+from latentbench.errors import MissingPluginError, NonFiniteError, UserError, failure_line
 from latentbench.evaluate import evaluate
 from latentbench.evaluation import Trained
 from latentbench.expand import Unplanned
@@ -33,7 +33,7 @@ from latentbench.settings import Run
 from latentbench.state_code import other_code, with_code
 from latentbench.store import EVALUATION_FAILED, Store
 from latentbench.tables import SETTINGS
-from latentbench.train import NonFiniteError, new_state, plan_steps, train
+from latentbench.train import new_state, plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"
 FAILURE_KINDS = ("error", "non-finite", "out-of-memory", "timeout", "killed", MISSING_PLUGIN, EVALUATION_FAILED)
@@ -94,7 +94,7 @@ def execute(
     earlier = 0.0
     try:
         assembly, options = assemble(job.run, registry)
-        splits = _limited(assembly.dataset().load(cache_folder()), job.run.limit_data)
+        splits = _limited(load(assembly.dataset, cache_folder()), job.run.limit_data)
         dtype = torch_dtype(job.run.dtype)
         model = build_model(assembly, options, job.run.seed, device, dtype, bool(job.run.compile))
         if job.trained:
@@ -117,7 +117,7 @@ def execute(
         "status": "done",
         "evaluated": datetime.now(UTC),
         "failure_kind": EVALUATION_FAILED if failures else None,
-        "failure_message": _of_evaluations(failures),
+        "failure_message": _of_evaluations(failures) if failures else None,
     }
     if not job.trained:
         row |= {**described(job.run), **origin, **trained, "cost": assembly.family.cost}
@@ -161,18 +161,20 @@ def origin_of(run: Run, device: str) -> dict[str, Any]:
     return {"started": datetime.now(UTC), **provenance(device), "numerics": json.dumps(numerics)}
 
 
+def _of_evaluations(failures: Mapping[str, Exception]) -> str:
+    """The tracebacks of failures, but for our own errors, which say all; then a line with every reason and the evaluations that have it."""
+    reasons: dict[str, list[str]] = {}
+    tracebacks = []
+    for name, error in failures.items():
+        ours = isinstance(error, (UserError, NonFiniteError))
+        tracebacks += [] if ours else [f"{name}: {traceback_of(error)}"]
+        reasons.setdefault(" ".join((str(error) if ours else f"{type(error).__name__}: {error}").split()), []).append(name)
+    return "\n".join([*tracebacks, "; ".join(f"evaluation {', '.join(names)}: {reason}" for reason, names in reasons.items())])
+
+
 def failure(error: BaseException) -> dict[str, Any]:
     """The columns of a failed run."""
     return {"status": "failed", "failure_kind": _kind(error), "failure_message": traceback_of(error)}
-
-
-def _of_evaluations(failures: Mapping[str, Exception]) -> str | None:
-    """The tracebacks of evaluations by name; the last line names all, and the last error."""
-    if not failures:
-        return None
-    *_, last = failures.values()
-    tracebacks = [f"{title}: {traceback_of(error).rstrip()}" for title, error in failures.items()]
-    return "\n".join([*tracebacks, f"{', '.join(failures)}: {type(last).__name__}: {last}"])
 
 
 def traceback_of(error: BaseException) -> str:
@@ -181,8 +183,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _in_a_line(row: Mapping[str, Any]) -> str:
-    last = str(row["failure_message"]).strip().splitlines()[-1]
-    return f"{row['failure_kind']}: {last.removeprefix(f'{UserError.__module__}.{UserError.__qualname__}: ')}"
+    return failure_line(row["failure_kind"], row["failure_message"])
 
 
 def store_blocked(items: Sequence[Unplanned], store: Store) -> None:

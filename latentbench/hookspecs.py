@@ -1,7 +1,8 @@
 """The hooks of latentbench: all that a plugin can add, one hook a kind.
 
 A plugin is an importable module that the entry-point group `latentbench` names (key = module name). Each function below is called once, when
-plugins are loaded, and returns a list of classes; the base class named in the signature is the contract.
+plugins are loaded, and returns a list of classes; the base class named in the signature is the contract. A plugin that breaks a rule here or of
+`latentbench.declared` is left out as a whole.
 """
 
 import pluggy

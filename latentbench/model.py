@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from latentbench.codes import Code
+from latentbench.contract import check_class, origin
+from latentbench.errors import UserError
 from latentbench.estimator import Estimator
 from latentbench.family import Family
 from latentbench.likelihood import Likelihood
@@ -17,10 +19,19 @@ from latentbench.streams import forked, seed_of
 
 
 class Model(nn.Module):
-    """One run's modules. `estimator` is None for an iterative family, which is then its own objective."""
+    """One run's modules, and the assembly they were built from. `estimator` is None for an iterative family, which is then its own objective."""
 
-    def __init__(self, family: Family, encoder: nn.Module | None, decoder: nn.Module, estimator: Estimator | None, likelihood: Likelihood) -> None:
+    def __init__(
+        self,
+        assembly: Assembly,
+        family: Family,
+        encoder: nn.Module | None,
+        decoder: nn.Module,
+        estimator: Estimator | None,
+        likelihood: Likelihood,
+    ) -> None:
         super().__init__()
+        self.assembly = assembly
         self.family = family
         self.encoder = encoder
         self.decoder = decoder
@@ -38,11 +49,11 @@ class Model(nn.Module):
         return next(self.parameters()).dtype
 
     def encode(self, images: Tensor) -> Code:
-        """Codes of images [B, 1, H, W]."""
+        """Codes of images [B, C, H, W]."""
         return self.family.encode(images, self.encoder, self.decoder)
 
     def decode_mean(self, z: Tensor) -> Tensor:
-        """E[x | z] of codes [B, K]: images [B, 1, H, W]."""
+        """E[x | z] of codes [B, K]: images [B, C, H, W]."""
         return self.likelihood.mean(self.decoder(z))
 
     def loss(self, step: Step) -> Loss:
@@ -66,15 +77,23 @@ def build_model(
         dtype: precision of parameters and buffers. With bfloat16 they stay in float32: the networks' products are in bfloat16, their results, and
             so all sampling and losses, in float32.
         compiled: whether the networks are compiled.
+
+    Raises:
+        UserError: a family does not say how many features it needs, or a network is no module.
     """
     with forked(seed_of(seed, "parameters", "family")):
         family = assembly.family(assembly, options["family"])
     encoder, estimator = None, None
     if assembly.encoder is not None:
+        features = getattr(family, "features", None)
+        if not (isinstance(features, int) and features > 0):
+            raise UserError(f"{origin(family)} sets features = {features!r} in __init__, expected how many numbers per image an encoder must give")
         with forked(seed_of(seed, "parameters", "encoder")):
-            encoder = assembly.encoder().encoder(assembly, family.features, options["encoder"])
+            encoder = assembly.encoder().encoder(assembly, features, options["encoder"])
+        check_class(f"{origin(assembly.encoder)}.encoder(...)", encoder, nn.Module)
     with forked(seed_of(seed, "parameters", "decoder")):
         decoder = assembly.decoder().decoder(assembly, options["decoder"])
+    check_class(f"{origin(assembly.decoder)}.decoder(...)", decoder, nn.Module)
     if assembly.estimator is not None:
         with forked(seed_of(seed, "parameters", "estimator")):
             estimator = assembly.estimator(assembly, options["estimator"])
@@ -85,7 +104,7 @@ def build_model(
             network.compile()
     if dtype is torch.bfloat16:
         family.product_dtype = dtype
-    model = Model(family, encoder, decoder, estimator, assembly.likelihood())
+    model = Model(assembly, family, encoder, decoder, estimator, assembly.likelihood())
     return model.to(device, torch.float32 if dtype is torch.bfloat16 else dtype)
 
 

@@ -40,11 +40,11 @@ class Options(BaseModel):
 class Part:
     """Base of every class that a plugin registers.
 
-    `name` is what suites say. `version` is part of a run's identity: raise it when results change. `options_model` declares the options.
-    `ignores` lists settings of a run (dotted, with wildcards: `training.temperature_*`) that this part makes meaningless; the plan drops them
-    before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite says nothing; where
-    parts differ the estimator wins, then the family, the networks, the likelihood, the data set. `protocols` holds more of them by the name of a
-    training protocol, for suites that say `protocol: name`; a protocol exists for the data sets that have one of its name.
+    `name` is what suites say: a letter, then letters, digits, `_`, `.`, `+` or `-`. `version` is part of a run's identity: raise it when results
+    change. `options_model` declares the options. `ignores` lists settings of a run (dotted, with wildcards: `training.temperature_*`) that this
+    part makes meaningless; the plan drops them before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite
+    says nothing; where parts differ the estimator wins, then the family, the networks, the likelihood, the data set. `protocols` holds more of them
+    by the name of a training protocol, for suites that say `protocol: name`; a protocol exists for the data sets that have one of its name.
     """
 
     name: ClassVar[str]
@@ -98,7 +98,7 @@ class Assembly:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(1, H, W)."""
+        """(C, H, W)."""
         return self.dataset.image_shape
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,12 +33,14 @@ class Planned:
     `state` is `done`, `failed`, `missing`, `stale` (its code has changed since) or `unevaluated` (trained, but an evaluation is missing); `why` says
     more. `trained` says that there is a model, `other_code` that it was trained by other code than there is now. `lacking` are the evaluations that
     are missing, `outdated` those that were measured by other code. `sources` is the code that there is now, `revision` which state of the store this
-    was. `varying` has the settings that tell the run from others of the suite (`latentbench.labels`).
+    was. `varying` has the settings that tell the run from others of the suite (`latentbench.labels`). `unmeasured` has the
+    evaluations that were asked for and do not apply to the run: id -> name and reason.
     """
 
     run: Run
     assembly: Assembly
     evaluations: tuple[EvaluationPlan, ...]
+    unmeasured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     state: str = "missing"
     why: str = ""
     trained: bool = False
@@ -72,6 +75,12 @@ class Plan:
     def models(self) -> int:
         """How many runs there are that differ in more than their seed."""
         return len({digest(item.run.model_dump(exclude_none=True, exclude={"seed", "protocol"})) for item in self.runs})
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """The evaluations that were asked for and do not apply, a line for each and its reason, with how many runs it is left out of."""
+        counts = Counter(left_out for item in self.runs for left_out in item.unmeasured.values())
+        return [f"evaluation {name} of {n} runs: {reason}" for (name, reason), n in counts.items()]
 
 
 def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = NO_CHANGES) -> Plan:
@@ -117,10 +126,11 @@ def _chosen(
             unplanned.update({u.id: u for u in lost})
             continue
         for item in resolved:
-            evaluations = [e.plan for e in asked if e.part.inapplicable(item.assembly, e.options) is None]
-            known = runs.get(item.run.id)
-            merged = tuple({e.id: e for e in (*(known.evaluations if known else ()), *evaluations)}.values())
-            runs[item.run.id] = Planned(item.run, item.assembly, merged)
+            reasons = {e.plan.id: (str(e.plan), reason) for e in asked if (reason := e.part.inapplicable(item.assembly, e.options)) is not None}
+            evaluations = [e.plan for e in asked if e.plan.id not in reasons]
+            known = runs.get(item.run.id, Planned(item.run, item.assembly, ()))
+            merged = tuple({e.id: e for e in (*known.evaluations, *evaluations)}.values())
+            runs[item.run.id] = Planned(item.run, item.assembly, merged, unmeasured={**known.unmeasured, **reasons})
     return list(runs.values()), list(unplanned.values()), read
 
 

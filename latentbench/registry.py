@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import TypeVar, cast
+from typing import cast
 
 import pluggy
 
 from latentbench import hookspecs
 from latentbench.dataset import DataSet
+from latentbench.declared import problem
 from latentbench.engine import Engine
-from latentbench.errors import MissingPluginError, UserError, unknown
+from latentbench.errors import MissingPluginError, UserError, nearest, unknown
 from latentbench.estimator import Estimator
 from latentbench.evaluation import Evaluation
 from latentbench.family import Family
@@ -44,33 +48,59 @@ SINGULAR = {
     "engines": "engine",
 }
 
-P = TypeVar("P", bound=Part)
+DISABLE = "LATENTBENCH_DISABLE"
+"""The environment variable that lists plugins to be left out."""
+FOREIGN = (Exception, SystemExit)
+"""What foreign code may raise when it is loaded: that must not take the command line down."""
 
 
 @dataclass
 class Registry:
-    """What plugins provide. `broken` maps a plugin that could not be loaded to the reason."""
+    """What plugins provide. Names of plugins are those of their entry points.
+
+    `broken` maps a plugin that cannot be used to the reason: none of its parts is here. `clashes` maps a kind and a name to the plugins that
+    register it: none of these parts is here either, as one would be chosen by chance. `disabled` are the plugins that LATENTBENCH_DISABLE leaves out.
+    """
 
     parts: dict[str, dict[str, type[Part]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     providers: dict[type[Part], str] = field(default_factory=dict)
     modules: dict[str, ModuleType] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    clashes: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    disabled: tuple[str, ...] = ()
 
     def get(self, kind: str, name: str) -> type[Part]:
         """The part of `kind` with `name`.
 
         Raises:
-            MissingPluginError: nobody provides it, and some plugin could not be loaded.
-            UserError: nobody provides it.
+            MissingPluginError: no plugin provides it and some plugin is broken, or several provide it.
+            UserError: no plugin provides it.
         """
         found = self.parts[kind].get(name)
         if found is not None:
             return found
+        if (kind, name) in self.clashes:
+            raise MissingPluginError(self._clash(kind, name))
         message = unknown(SINGULAR[kind], name, self.parts[kind])
-        if self.broken:
-            reasons = "; ".join(f"{plugin} ({reason})" for plugin, reason in sorted(self.broken.items()))
-            raise MissingPluginError(f"{message}. Plugins that could not be loaded: {reasons}")
-        raise UserError(message)
+        if self.disabled:
+            message += f". Plugins that {DISABLE} leaves out: {', '.join(self.disabled)}"
+        raise self._missing(message)
+
+    def problems(self) -> list[str]:
+        """A line about every plugin that is broken, and about every name that several plugins register."""
+        broken = [f"plugin '{plugin}' is left out: {reason}" for plugin, reason in sorted(self.broken.items())]
+        return broken + [self._clash(kind, name) for kind, name in sorted(self.clashes)]
+
+    def _clash(self, kind: str, name: str) -> str:
+        plugins = self.clashes[kind, name]
+        return f"plugins {' and '.join(map(repr, plugins))} register the {SINGULAR[kind]} '{name}', so it is left out: {_choose(plugins)}"
+
+    def _missing(self, message: str) -> UserError:
+        """The error for something that no plugin provides; a broken one might."""
+        if not self.broken:
+            return UserError(message)
+        reasons = "; ".join(f"{plugin} ({reason})" for plugin, reason in sorted(self.broken.items()))
+        return MissingPluginError(f"{message}. Plugins that could not be loaded: {reasons}")
 
     def family(self, name: str) -> type[Family]:
         """The family with `name`."""
@@ -108,89 +138,137 @@ class Registry:
         """
         names = sorted(name for name, part in self.parts["engines"].items() if cast("type[Engine]", part).default)
         if len(names) != 1:
-            raise UserError(f"{len(names)} engines say that they are the default{': ' if names else ''}{', '.join(names)}; name one with --engine")
+            raise self._missing(
+                f"{len(names)} engines say that they are the default{': ' if names else ''}{', '.join(names)}; name one with --engine"
+            )
         return names[0]
 
     def better(self) -> dict[str, str]:
         """Metric -> `lower` or `higher`, as the evaluations declare."""
         return {m: b for part in self.parts["evaluations"].values() for m, b in cast("type[Evaluation]", part).better.items()}
 
-    def _add(self, kind: str, part: type[Part], plugin: str) -> None:
-        if not (isinstance(part, type) and issubclass(part, KINDS[kind])):
-            raise UserError(f"plugin '{plugin}': register_{kind} must return classes derived from {KINDS[kind].__name__}, got {part!r}")
-        if not isinstance(getattr(part, "name", None), str):
-            raise UserError(f"plugin '{plugin}': {part.__name__} has no `name`")
-        other = self.parts[kind].get(part.name)
-        if other is not None:
-            raise UserError(f"two plugins register the {SINGULAR[kind]} '{part.name}': '{self.providers[other]}' and '{plugin}'; remove one of them")
-        self.parts[kind][part.name] = part
-        self.providers[part] = plugin
 
-
-def build_registry(modules: Iterable[tuple[str, ModuleType]], broken: dict[str, str] | None = None) -> Registry:
+def build_registry(modules: Iterable[tuple[str, ModuleType]], broken: Mapping[str, str] | None = None) -> Registry:
     """The registry of plugin modules, given as (name, module).
 
-    Raises:
-        UserError: a misspelt hook, a wrong signature, a wrong return value, two parts of one name, or a plugin for another interface.
+    A plugin that breaks a rule is quarantined: it is in `broken` with the reason, and none of its parts is registered. The rules: hooks have the
+    right names and signatures, do not raise, and return lists of parts; parts are complete (`latentbench.declared`), each of a name of its own; a
+    plugin that says for which interface it is written names this one.
     """
-    manager = pluggy.PluginManager("latentbench")
-    manager.add_hookspecs(hookspecs)
     registry = Registry(broken=dict(broken or {}))
-    for name, module in modules:
-        wanted = getattr(module, "latentbench_interface", INTERFACE)
-        if wanted != INTERFACE:
-            registry.broken[name] = f"written for plugin interface {wanted}, this is {INTERFACE}"
-            continue
+    found: dict[tuple[str, str], list[tuple[str, type[Part]]]] = {}
+    for plugin, module in modules:
+        registry.modules[plugin] = module
         try:
-            manager.register(module, name)
-            manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            hooks = ", ".join(f"register_{kind}" for kind in KINDS)
-            raise UserError(f"plugin '{name}': {' '.join(str(error).split())}; the hooks are {hooks}") from error
-        registry.modules[name] = module
-        _collect(registry, manager, name, module)
+            mine = _parts(plugin, module)
+        except _BrokenRuleError as error:
+            registry.broken[plugin] = str(error)
+            continue
+        for key, part in mine.items():
+            found.setdefault(key, []).append((plugin, part))
+    for (kind, name), candidates in found.items():
+        if len(candidates) > 1:
+            registry.clashes[kind, name] = sorted(plugin for plugin, _ in candidates)
+            continue
+        plugin, part = candidates[0]
+        registry.parts[kind][name] = part
+        registry.providers[part] = plugin
     return registry
 
 
-def _collect(registry: Registry, manager: pluggy.PluginManager, name: str, module: ModuleType) -> None:
-    """Call the module's hooks, all before any part is added: a plugin that fails half way through adds nothing."""
-    found: list[tuple[str, type[Part]]] = []
-    for kind in KINDS:
-        hook = manager.subset_hook_caller(f"register_{kind}", [m for other, m in registry.modules.items() if other != name])
-        try:
-            answers = hook()
-        except Exception as error:  # foreign code may fail in any way, and must not take the command line down
-            registry.broken[name] = f"register_{kind} failed: {type(error).__name__}: {error}"
-            return
-        for answer in answers:
-            if not isinstance(answer, (list, tuple)):
-                raise UserError(f"plugin '{name}': register_{kind} must return a list of classes, got {answer!r}")
-            found += [(kind, part) for part in answer]
-    for kind, part in found:
-        registry._add(kind, part, name)
+class _BrokenRuleError(Exception):
+    """A plugin breaks a rule; the message says which."""
+
+
+def _parts(plugin: str, module: ModuleType) -> dict[tuple[str, str], type[Part]]:
+    """The parts that a module registers, by kind and name.
+
+    Raises:
+        _BrokenRuleError: the module breaks a rule.
+    """
+    wanted = getattr(module, "latentbench_interface", INTERFACE)
+    if wanted != INTERFACE:
+        raise _BrokenRuleError(f"written for plugin interface {wanted}, this is {INTERFACE}")
+    manager = pluggy.PluginManager("latentbench")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module, plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise _BrokenRuleError(f"{' '.join(str(error).split())}; the hooks are {', '.join(f'register_{kind}' for kind in KINDS)}") from error
+    found: dict[tuple[str, str], type[Part]] = {}
+    for kind, base in KINDS.items():
+        hook = f"register_{kind}"
+        if callable(getattr(module, hook, None)) and not getattr(manager.hook, hook).get_hookimpls():
+            raise _BrokenRuleError(f"{hook} is not marked with @hookimpl, and would not be called")
+        for part in _called(manager, hook):
+            broken = problem(part, base)
+            if broken is not None:
+                raise _BrokenRuleError(f"{hook}: {broken}")
+            if (kind, part.name) in found:
+                raise _BrokenRuleError(f"{hook} returns two parts named '{part.name}'")
+            found[kind, part.name] = part
+    return found
+
+
+def _called(manager: pluggy.PluginManager, hook: str) -> list[type[Part]]:
+    """What a plugin's hook returns; nothing where it has none."""
+    caller = getattr(manager.hook, hook)
+    try:
+        answers = caller()
+    except FOREIGN as error:
+        raise _BrokenRuleError(f"{hook} failed: {type(error).__name__}: {error}") from error
+    for answer in answers or [None] * len(caller.get_hookimpls()):  # pluggy drops None
+        if not isinstance(answer, (list, tuple)):
+            raise _BrokenRuleError(f"{hook} must return a list of classes, got {answer!r}")
+    return [part for answer in answers for part in answer]
 
 
 @cache
 def load_registry() -> Registry:
-    """The registry of every installed plugin: the entry points of the group `latentbench`.
+    """The registry of every installed plugin: the entry points of the group `latentbench`, less those that LATENTBENCH_DISABLE names.
 
-    A plugin that cannot be imported is noted in `broken`, and the others are loaded.
+    That is a list, separated by commas, of plugins or of distributions. A plugin that cannot be imported, or breaks a rule (`build_registry`), is
+    noted in `broken`, the others are loaded. What is wrong is said on stderr, once, and not by the processes that execute runs.
 
     Raises:
-        UserError: as `build_registry`; or two distributions use one entry-point name.
+        UserError: LATENTBENCH_DISABLE names what is not installed.
     """
-    owners: dict[str, str] = {}
+    points = {(point.name, point.dist.name if point.dist else "?"): point for point in importlib.metadata.entry_points(group="latentbench")}
+    disabled = _disabled(points)
+    owners: dict[str, list[str]] = {}
+    for plugin, distribution in sorted(points):
+        if not disabled & {plugin, distribution}:
+            owners.setdefault(plugin, []).append(distribution)
     modules: list[tuple[str, ModuleType]] = []
     broken: dict[str, str] = {}
-    for point in sorted(importlib.metadata.entry_points(group="latentbench"), key=lambda p: p.name):
-        owner = point.dist.name if point.dist else "an unknown distribution"
-        if point.name in owners and owners[point.name] != owner:
-            raise UserError(f"two distributions register the plugin '{point.name}': '{owners[point.name]}' and '{owner}'; uninstall one of them")
-        if point.name in owners:
-            continue  # one distribution seen twice, as when a source tree is on the path and installed too
-        owners[point.name] = owner
+    for plugin, distributions in owners.items():
+        if len(distributions) > 1:
+            broken[plugin] = f"distributions {' and '.join(map(repr, distributions))} register it: {_choose(distributions)}"
+            continue
         try:
-            modules.append((point.name, point.load()))
-        except Exception as error:  # foreign code may fail in any way, and must not take the command line down
-            broken[point.name] = f"{type(error).__name__}: {error}"
-    return build_registry(modules, broken)
+            modules.append((plugin, points[plugin, distributions[0]].load()))
+        except FOREIGN as error:
+            broken[plugin] = f"{type(error).__name__}: {error}"
+    registry = build_registry(modules, broken)
+    registry.disabled = tuple(sorted({plugin for plugin, _ in points} - owners.keys()))
+    if multiprocessing.parent_process() is None:
+        for line in registry.problems():
+            print(f"warning: {' '.join(line.split())}", file=sys.stderr)
+    return registry
+
+
+def _disabled(points: Iterable[tuple[str, str]]) -> set[str]:
+    """What LATENTBENCH_DISABLE names."""
+    named = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
+    known = {name for point in points for name in point}
+    for name in sorted(named - known):
+        raise UserError(
+            f"{DISABLE}: no plugin and no distribution with plugins is named '{name}'{nearest(name, known)}; there are {', '.join(sorted(known))}"
+        )
+    return named
+
+
+def _choose(names: Sequence[str]) -> str:
+    """How to have one of several."""
+    return f"uninstall {'one' if len(names) == 2 else 'all but one'}, or leave it out with {DISABLE}={names[-1]}"

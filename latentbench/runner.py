@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from latentbench import forced
+from latentbench import forced, overlap
 from latentbench.compare import Query, compare, render
 from latentbench.data import prepare
 from latentbench.engine import Engine
@@ -102,12 +102,15 @@ def run_suite(
     Leases(results / "leases").sweep()
     store_blocked(plan.blocked, store)
     registry = load_registry()
-    prepare([registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)])
+    datasets = [registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)]
+    prepare(datasets)
     _forget_states([item.run.id for item in plan.runs if (selection.force and item.run.id not in again) or item.state == "done"], again, results)
     if selection.force:
         forced.begin(results, plan.name, {item.run.id: again.get(item.run.id, item.revision) for item in plan.runs})
     with Progress(engine.goes_on) as progress:
         _announce(plan, len(jobs), engine, progress)
+        for line in overlap.warnings(datasets):
+            progress.say(line)
         if again:
             progress.say(f"continues a --force that was interrupted: {len(redone)} of its {len(again)} runs were run again before")
         work = Work(results, jobs, progress.watch(jobs), limits)
@@ -165,6 +168,8 @@ def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None
         progress.say(f"note: {note}")
     for reason, n in Counter(item.reason for item in plan.inapplicable).items():
         progress.say(f"left out: {n} combinations: {reason}")
+    for line in plan.unmeasured:
+        progress.say(f"left out: {line}")
     for item in plan.blocked:
         progress.say(f"cannot run {item.settings.get('family')} on {item.settings.get('dataset')}: {item.reason}")
 

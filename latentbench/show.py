@@ -34,6 +34,8 @@ def print_plan(plan: Plan, store: Store) -> None:
     print(tabulate(body, header, tablefmt="simple", disable_numparse=True))
     for words, reason, n in _without_seeds(plan.inapplicable):
         print(f"left out: {words}: {reason}" + (f" ({n} combinations)" if n > 1 else ""))
+    for line in plan.unmeasured:
+        print(f"left out: {line}")
     for item in plan.blocked:
         print(f"blocked:  {_words(item.settings)}: {item.reason}")
     counts = Counter(item.state for item in plan.runs)

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
+from latentbench.errors import failure_line
 from latentbench.plan import Plan, Planned
 from latentbench.provenance import Sources, changed, evaluation_sources, sources_of, training_sources
 from latentbench.registry import Registry
@@ -66,7 +67,7 @@ def _with_state(item: Planned, row: Mapping[str, Any], evaluated: set[str], meas
     without = [f"without {', '.join(map(str, lacking))}"] * bool(lacking)
     stale = [f"changed since: {_listed(sorted({*model, *chain(*measured.values())}))}"] * bool(model or outdated)
     if not trained or (row["failure_kind"] == EVALUATION_FAILED and lacking):
-        why = f"{row['failure_kind']}: {str(row['failure_message']).strip().splitlines()[-1]}"
+        why = failure_line(row["failure_kind"], str(row["failure_message"]))
         return replace(item, state="failed", why="; ".join([why, *stale]), failure_kind=row["failure_kind"])
     state = "stale" if model or (outdated and not lacking) else "unevaluated" if lacking else "done"
     return replace(item, state=state, why="; ".join([*stale, *without] if state == "stale" else [*without, *stale]))

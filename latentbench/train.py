@@ -17,7 +17,8 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from latentbench.dataset import Split
-from latentbench.errors import UserError
+from latentbench.errors import NonFiniteError, UserError
+from latentbench.guards import guarded
 from latentbench.model import Model
 from latentbench.objective import Step
 from latentbench.schedules import Schedules
@@ -26,10 +27,6 @@ from latentbench.streams import forked, seed_of, stream
 
 READ_EVERY = 50
 """Steps between two readings of the history: one transfer from the device each."""
-
-
-class NonFiniteError(Exception):
-    """The loss was not a finite number."""
 
 
 @dataclass
@@ -113,13 +110,15 @@ def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState
         run: its training settings, KL weight, and seed, which decides the order of the data.
 
     Raises:
-        NonFiniteError: a loss was not finite; noticed within `READ_EVERY` steps.
+        UserError: in the first batch, a part returned something else than its contract says.
+        NonFiniteError: a loss was not finite; noticed within `READ_EVERY` steps, and at once in the first batch.
     """
     batch, per_epoch, steps = plan_steps(run.train_settings, len(data.images))
     schedules = Schedules(run.train_settings, run.beta if run.beta is not None else 1.0, steps, per_epoch)
     model, optimizer = state.model, state.optimizer
     parameters = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("estimator.")]
     model.train()
+    first = state.step
     order = _order(run.seed, state.step // per_epoch, len(data.images), model.device)
     while state.step < steps:
         step = state.step
@@ -129,10 +128,11 @@ def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState
             model.family.begin_epoch(epoch, steps / per_epoch)
         images = data.images.index_select(0, order[place * batch : (place + 1) * batch])  # [B, 1, H, W]
         kl_weight, temperature, final = schedules.kl_weight(step), schedules.temperature(step), schedules.temperature_is_final(step)
+        now = guarded(model) if step == first else model
         with forked(seed_of(run.seed, "network noise", step), model.device):  # dropout draws from torch's global state
-            code = model.encode(images)
-            model.family.observe(code)
-            loss = model.loss(Step(images, code, model.family, model.decoder, model.likelihood, kl_weight, temperature, final, state.noise))
+            code = now.encode(images)
+            now.family.observe(code)
+            loss = now.loss(Step(images, code, now.family, now.decoder, now.likelihood, kl_weight, temperature, final, state.noise))
         optimizer.zero_grad(set_to_none=True)
         loss.surrogate.backward()
         gradients = [p.grad for p in parameters if p.grad is not None]

@@ -238,9 +238,9 @@ def test_a_failed_evaluation_is_named_with_the_way_to_its_traceback(cli, suite_f
     words = (suite_file(text), "--results", tmp_path / "r", "--seeds", "1", "--only", "estimator=mc")
     answer = cli("run", *words, "--engine", "test_inline")
     assert answer.code == 1
-    assert "FAILED evaluation: test_fragile: RuntimeError: fragile" in answer.out
+    assert "FAILED evaluation test_fragile: RuntimeError: fragile" in answer.out
     assert f"`latentbench show RUN --results {tmp_path / 'r'}` prints all that is stored of a run" in answer.out
-    assert "failed (evaluation: test_fragile: RuntimeError: fragile)" in cli("plan", *words).out
+    assert "failed (evaluation test_fragile: RuntimeError: fragile)" in cli("plan", *words).out
 
 
 @pytest.mark.parametrize("kind", ["families", "estimators", "likelihoods", "networks", "datasets", "evaluations"])

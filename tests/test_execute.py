@@ -9,12 +9,12 @@ import signal
 import pandas as pd
 import pytest
 
+from latentbench.errors import NonFiniteError
 from latentbench.execute import InterruptedRunError, execute
 from latentbench.files import cannot_store
 from latentbench.job import EvaluationPlan, Job
 from latentbench.leases import LeaseLostError, Leases
 from latentbench.store import Store
-from latentbench.train import NonFiniteError
 from tests.kit import Killer, in_a_fork, same
 
 

@@ -9,12 +9,12 @@ from latentbench_poisson import sampler
 from safetensors.torch import load, save
 
 from latentbench.cache import cache_folder
-from latentbench.errors import UserError
+from latentbench.errors import NonFiniteError, UserError
 from latentbench.model import build_model
 from latentbench.objective import Step
 from latentbench.resolve import assemble
 from latentbench.settings import Training
-from latentbench.train import NonFiniteError, make_optimizer, new_state, plan_steps, train
+from latentbench.train import make_optimizer, new_state, plan_steps, train
 
 STEPS = 120  # past one reading of the history, and past an epoch of 28 steps
 
@@ -127,8 +127,10 @@ def test_nothing_draws_from_the_global_state(begin):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(begin):
-    with pytest.raises(NonFiniteError, match=r"not finite between steps 1 and 50"):
-        finished(*begin(family="test_diverging"))
+    with pytest.raises(NonFiniteError, match=r"plugin 'latentbench_testkit': Diverging.posterior.*300 of 300 numbers are not finite"):
+        finished(*begin(family="test_diverging"))  # in the first batch
+    with pytest.raises(NonFiniteError, match=r"^\w+ was not finite between steps 1 and 50"):
+        finished(*begin(training__learning_rate=1e30, training__schedule="constant", training__optimizer="sgd", training__warmup=0.0))
 
 
 def test_what_a_network_draws_depends_on_the_seed_alone(begin):

@@ -12,7 +12,7 @@ class Elbo(Evaluation):
 
     `sse_at_mean` decodes the posterior mean, `sse_at_location` the location before any activation, as the paper's rate-distortion figures do;
     both are summed over pixels, and compare with E[x | z]. `r2` is the share of the pixels' variance, about their mean image, that decoding the
-    posterior mean explains. The KL of each latent goes to `units`.
+    posterior mean explains; it is left out where the images do not vary, as one alone. The KL of each latent goes to `units`.
     """
 
     name = "elbo"
@@ -31,12 +31,14 @@ class Elbo(Evaluation):
         for split in sorted(trained.splits.keys() - {"train"}):
             codes, images = trained.codes(split), trained.splits[split].images.cpu()
             sse_at_mean = squared_error(images, trained.decode(codes.mean))
+            variation = float(squared_error(images, images.mean(0)).double().sum())
             metrics += [Metric.mean(name, cost, split) for name, cost in codes.costs.items()]
             metrics += [
                 Metric.mean("sse_at_mean", sse_at_mean, split),
                 Metric.mean("sse_at_location", squared_error(images, trained.decode(codes.location)), split),
-                Metric("r2", 1 - float(sse_at_mean.double().sum() / squared_error(images, images.mean(0)).double().sum()), split, n=len(images)),
             ]
+            if variation > 0:
+                metrics.append(Metric("r2", 1 - float(sse_at_mean.double().sum()) / variation, split, n=len(images)))
             if codes.kl is not None:
                 units.append(PerUnit("kl", codes.kl.mean(0), split))
         return Outcome(metrics, units)

@@ -31,7 +31,8 @@ class InferenceSwap(Evaluation):
     """Codes inferred by LCA and by FISTA on the model's dictionary, columns scaled to unit norm, over a range of lambda, beside the model's own.
 
     `lca_sse`, `lca_lifetime_sparsity`, `fista_sse` and `fista_lifetime_sparsity` are indexed by `l1_weight`; `encoder_sse` (decoding the mean) and
-    `encoder_lifetime_sparsity` (of one true sample) are the model's on the same images. Squared errors are summed over pixels.
+    `encoder_lifetime_sparsity` (of one true sample) are the model's on the same images. Squared errors are summed over pixels. One image alone has
+    no lifetime sparsity.
     """
 
     name = "inference_swap"
@@ -54,18 +55,14 @@ class InferenceSwap(Evaluation):
         chosen = self._chosen(len(images))
         decoded = trained.decode(codes.mean[chosen])
         images = images[chosen]
-        metrics = [
-            Metric.mean("encoder_sse", (images.cpu() - decoded).square().flatten(1).sum(1)),
-            Metric.mean("encoder_lifetime_sparsity", lifetime_sparsity(codes.sample[chosen])),
-        ]
+        metrics = _measured("encoder", (images.cpu() - decoded).square().flatten(1).sum(1), codes.sample[chosen])
         dictionary, bias = (part.detach() for part in dictionary_of(trained.model.decoder))
         dictionary = dictionary / torch.linalg.vector_norm(dictionary, dim=0).clamp(min=torch.finfo(dictionary.dtype).tiny)
         flat = images.to(dictionary.device, dictionary.dtype).flatten(1) - bias
         for l1 in self.options.l1_weights:
             for solver, z in self._inferred(flat, dictionary, l1):
                 sse = (flat - z @ dictionary.T).square().sum(1).cpu()
-                metrics.append(Metric.mean(f"{solver}_sse", sse).at("l1_weight", l1))
-                metrics.append(Metric.mean(f"{solver}_lifetime_sparsity", lifetime_sparsity(z.cpu())).at("l1_weight", l1))
+                metrics += [metric.at("l1_weight", l1) for metric in _measured(solver, sse, z.cpu())]
         return Outcome(metrics)
 
     def _chosen(self, n: int) -> Tensor:
@@ -76,3 +73,9 @@ class InferenceSwap(Evaluation):
         o = self.options
         yield "lca", lca(flat, dictionary, l1, iterations=o.lca_iterations, tau=o.tau, non_negative=o.non_negative)
         yield "fista", fista(flat, dictionary, l1, iterations=o.fista_iterations, non_negative=o.non_negative)
+
+
+def _measured(who: str, sse: Tensor, z: Tensor) -> list[Metric]:
+    """Mean squared error, and lifetime sparsity where there is more than one image."""
+    metrics = [Metric.mean(f"{who}_sse", sse)]
+    return metrics if len(z) == 1 else [*metrics, Metric.mean(f"{who}_lifetime_sparsity", lifetime_sparsity(z))]

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from latentbench.errors import UserError
 from latentbench.evaluation import Evaluation, Metric, Outcome, Trained
 from latentbench.part import Assembly, Options
 from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
@@ -72,6 +73,8 @@ class Knn(Readout):
         """On the validation split."""
         features, labels = self.features(trained, "validation")
         half = len(features) // 2
+        if half == 0:
+            raise UserError("one validation image cannot be both labelled and tested; two are the least")
         pool, test = (features[:half].numpy(), labels[:half].numpy()), (features[half:].numpy(), labels[half:].numpy())
         metrics = []
         for size in sorted({min(size, half) for size in self.options.sizes}):
@@ -108,6 +111,8 @@ class Shattering(Readout):
         table = dichotomies(len(classes), generator)
         fit = fit_dichotomies(features, labels, table)
         known = torch.isin(test_labels, classes)  # a small part of the data may lack a class
+        if not known.any():
+            raise UserError(f"no label of the {len(test_labels)} validation images occurs in the {len(features)} training images")
         positive = table[:, torch.searchsorted(classes, test_labels[known])].T  # [N, P]
         accuracies = (fit.decide(test_features[known]) == positive).double().mean(0)  # [P]
         metric = Metric.mean("shattering_accuracy", accuracies)

@@ -44,16 +44,17 @@ class Sparsity(Evaluation):
         prior = trained.prior_samples(len(codes.sample))
         if prior is not None:
             metrics += sparsities(prior, "_prior")
-        return Outcome(metrics, [PerUnit("lifetime_sparsity", lifetime_sparsity(codes.sample))])
+        return Outcome(metrics, [PerUnit("lifetime_sparsity", lifetime_sparsity(codes.sample))] if len(codes.sample) > 1 else [])
 
 
 def sparsities(z: Tensor, suffix: str) -> list[Metric]:
-    """The three measures of samples z [N, K], with standard errors over units, images and units."""
-    return [
-        Metric.mean(f"lifetime_sparsity{suffix}", lifetime_sparsity(z)),
-        Metric.mean(f"population_sparsity{suffix}", lifetime_sparsity(z.T)),
-        Metric.mean(f"zero_fraction{suffix}", (z == 0).double().mean(0)),
-    ]
+    """The three measures of samples z [N, K], with standard errors over units, images and units.
+
+    There is no lifetime sparsity over one image, and no population sparsity over one unit: they are left out.
+    """
+    measures = {"lifetime_sparsity": z, "population_sparsity": z.T}
+    metrics = [Metric.mean(f"{name}{suffix}", lifetime_sparsity(over)) for name, over in measures.items() if len(over) > 1]
+    return [*metrics, Metric.mean(f"zero_fraction{suffix}", (z == 0).double().mean(0))]
 
 
 def lifetime_sparsity(z: Tensor) -> Tensor:

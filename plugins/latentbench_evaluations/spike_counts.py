@@ -9,7 +9,8 @@ from latentbench.part import Assembly, Options
 
 
 class SpikeCounts(Evaluation):
-    """`spikes_per_image`, the sum of counts over units; `fano_factor`, variance over mean of a unit's counts over images, for units that ever spike.
+    """`spikes_per_image`, the sum of counts over units; `fano_factor`, variance over mean of a unit's counts over images, for units that ever spike,
+    where there is more than one image.
 
     Counts are one true sample an image, so that their variance is that of the posterior and of its rates over images: a unit that ignores its
     input has a Fano factor of 1.
@@ -25,11 +26,11 @@ class SpikeCounts(Evaluation):
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
         """On the validation split."""
         z = trained.codes("validation").sample.double()
-        mean, fano = z.mean(0), fano_factor(z)
+        mean = z.mean(0)
         spiking = mean > 0
         metrics = [Metric.mean("spikes_per_image", z.sum(1))]
-        if spiking.any():
-            metrics.append(Metric.mean("fano_factor", fano[spiking]))
+        if spiking.any() and len(z) > 1:
+            metrics.append(Metric.mean("fano_factor", fano_factor(z)[spiking]))
         return Outcome(metrics, [PerUnit("spike_count", mean)])
 
 

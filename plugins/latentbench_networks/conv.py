@@ -93,8 +93,10 @@ class Conv(Network):
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """Tiny images leave nothing to convolve."""
-        height, width = assembly.image_shape[1:]
+        """Tiny images leave nothing to convolve, and the layers are those of images of one channel."""
+        channels, height, width = assembly.image_shape
+        if channels != 1:
+            return f"it is for images of one channel, and those of '{assembly.dataset.name}' have {channels}"
         return None if min(height, width) > SMALLEST else f"images of {height}x{width} pixels are too small, each side must be over {SMALLEST}"
 
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:

@@ -14,6 +14,9 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 from latentbench.cache import cache_folder
+from latentbench.dataset import Splits
+from latentbench.errors import UserError
+from latentbench.evaluate import check_outcome
 from latentbench.evaluation import Trained
 from latentbench.model import build_model
 from latentbench.registry import load_registry
@@ -300,3 +303,39 @@ def test_swapped_inference_solves_the_lasso_on_the_model_s_dictionary(make_run, 
     assert points["fista_sse", 0.5] > points["fista_sse", 0.05]
     decoded = given.decode(given.codes("validation").mean[chosen]).flatten(1).numpy()
     assert points["encoder_sse", None] == pytest.approx(((x - decoded) ** 2).sum(1).mean(), rel=1e-4)
+
+
+def fewer(given, images):
+    """The same model, evaluated on few images."""
+    splits = {name: split.limited(images / len(split.images)) for name, split in given.splits.items()}
+    few = Trained(given.model, given.assembly, Splits(splits["train"], splits["validation"]), given.seed)
+    assert len(few.splits["validation"].images) == images
+    return few
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "images", "missing"),
+    [
+        ("sparsity", {}, 1, {"lifetime_sparsity", "lifetime_sparsity_prior"}),
+        ("sparsity", {"latent_dim": 1}, 40, {"population_sparsity", "population_sparsity_prior"}),
+        ("elbo", {}, 1, {"r2"}),
+        ("spike_counts", {}, 1, {"fano_factor"}),
+        ("inference_swap", {}, 1, {"encoder_lifetime_sparsity", "lca_lifetime_sparsity", "fista_lifetime_sparsity"}),
+    ],
+)
+def test_what_is_not_defined_is_left_out_and_the_rest_is_finite(name, changes, images, missing, make_run, registry):
+    given = trained(make_run, registry, **changes)
+    options = {"l1_weights": [0.1], "lca_iterations": 5, "fista_iterations": 5} if name == "inference_swap" else {}
+    usual, few = outcome(registry, name, fewer(trained(make_run, registry), 40), **options), outcome(registry, name, fewer(given, images), **options)
+    check_outcome(registry.evaluation(name), few)  # no number that is not finite
+    assert {m.name for m in usual.metrics} - {m.name for m in few.metrics} == missing
+
+
+def test_readouts_of_too_few_images_say_so(make_run, registry):
+    few = fewer(trained(make_run, registry), 1)
+    with pytest.raises(UserError, match="one validation image cannot be both labelled and tested"):
+        outcome(registry, "knn", few)
+    few.splits["validation"] = replace(few.splits["validation"], labels=torch.tensor([11]))
+    few.splits["train"] = trained(make_run, registry).splits["train"]
+    with pytest.raises(UserError, match="no label of the 1 validation images occurs in the 1437 training images"):
+        outcome(registry, "shattering", few)

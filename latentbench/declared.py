@@ -1,0 +1,75 @@
+"""What a part declares, checked when its plugin is loaded: its base, its methods, its name, and the types of its class variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from latentbench.dataset import DataSet
+from latentbench.evaluation import Evaluation
+from latentbench.family import Family
+from latentbench.network import Network
+from latentbench.part import Options, Part
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,63}")
+"""Names stand in suites, in comma-separated lists on the command line, and in names of files."""
+
+
+def problem(part: object, base: type[Part]) -> str | None:
+    """The first rule that a part derived from `base` breaks, as a clause that begins with the part; None where it keeps all."""
+    if not (isinstance(part, type) and issubclass(part, base)):
+        return f"{part!r} is not a class derived from {base.__name__}"
+    broken = next(_broken(part), None) or next(_broken_of_kind(part), None)
+    return None if broken is None else f"{part.__name__} {broken}"
+
+
+def _broken(part: type[Part]) -> Iterator[str]:
+    """The rules of all parts that this one breaks."""
+    name = getattr(part, "name", None)
+    if name is None:
+        yield "has no `name`"
+    elif not (isinstance(name, str) and NAME.fullmatch(name)):
+        yield f"has the name {name!r}; a name is a letter, then up to 63 letters, digits, '_', '.', '+' or '-'"
+    missing = sorted(getattr(part, "__abstractmethods__", ()))
+    if missing:
+        yield f"does not implement {', '.join(missing)}"
+    if not (isinstance(part.version, str) and part.version):
+        yield f"has the version {part.version!r}; a version is a text, as in '1'"
+    if not (isinstance(part.options_model, type) and issubclass(part.options_model, Options)):
+        yield f"has the options_model {part.options_model!r}; it must be a class derived from latentbench.part.Options"
+    if not (isinstance(part.ignores, (set, frozenset)) and all(isinstance(key, str) for key in part.ignores)):
+        yield f"has ignores = {part.ignores!r}; it must be a set of texts"
+    if not _by_text(part.defaults):
+        yield f"has defaults = {part.defaults!r}; they must be a mapping from dotted settings to values"
+    if not (_by_text(part.protocols) and all(_by_text(settings) for settings in part.protocols.values())):
+        yield f"has protocols = {part.protocols!r}; they must be a mapping from names to mappings from dotted settings to values"
+
+
+def _broken_of_kind(part: type[Part]) -> Iterator[str]:
+    """The rules of its kind that this part breaks."""
+    if issubclass(part, Family) and not (isinstance(getattr(part, "cost", None), str) and isinstance(getattr(part, "has_posterior", None), bool)):
+        yield "must say what `cost` it minimises (a metric's name), and whether it `has_posterior`"
+    if issubclass(part, Network) and part.encoder is Network.encoder and part.decoder is Network.decoder:
+        yield "implements neither encoder nor decoder"
+    if issubclass(part, Evaluation):
+        better = cast("object", part.better)
+        if not (_by_text(better) and all(direction in ("lower", "higher") for direction in part.better.values())):
+            yield f"has better = {better!r}; it must be a mapping from metrics to 'lower' or 'higher'"
+    if issubclass(part, DataSet):
+        yield from _broken_of_dataset(part)
+
+
+def _broken_of_dataset(part: type[DataSet]) -> Iterator[str]:
+    shape = cast("object", getattr(part, "image_shape", None))
+    if not (isinstance(shape, tuple) and len(shape) == 3 and all(type(side) is int and side > 0 for side in shape)):
+        yield f"has the image_shape {shape!r}; it must be a tuple of three positive numbers: channels, height, width"
+    if part.pixels not in ("real", "unit", "binary"):
+        yield f"has pixels = {part.pixels!r}; they are 'real', 'unit' (in [0, 1]) or 'binary' (0 or 1)"
+    if not isinstance(part.labelled, bool):
+        yield f"has labelled = {part.labelled!r}; it is True or False"
+
+
+def _by_text(value: object) -> bool:
+    """Whether a value is a mapping whose keys are texts."""
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
