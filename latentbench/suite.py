@@ -141,7 +141,7 @@ def _included(name: str, where: str, parent: Path) -> Path:
     if not os.path.isfile(path):  # unlike Path.is_file it answers for names that are too long as well
         beside = [p.name for p in parent.parent.glob("*.y*ml")]
         problem = "is a folder" if os.path.isdir(path) else f"does not exist{nearest(name, beside)}"
-        raise UserError(f"{where}: suite file {shortened(str(path))} {problem}")
+        raise UserError(f"{where}: suite file {shortened(str(path), 500)} {problem}")
     return path
 
 
