@@ -77,6 +77,10 @@ def listed(folder: Path, suffix: str = "", hidden: bool = False) -> list[Path]:
             names = [entry.name for entry in entries]
     except FileNotFoundError:
         return []
+    except FolderError as error:
+        if error.errno == errno.ENOTDIR and not os.path.lexists(folder.parent):
+            return []  # a file is where a folder above it would be
+        raise
     return [folder / name for name in sorted(names) if name.startswith(".") is hidden and name.endswith(suffix)]
 
 

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from latentbench.files import FolderError, listed, read_json, reading, remove, storing, write_atomically
+from latentbench.files import listed, read_json, reading, remove, storing, write_atomically
 
 STALE_AFTER = 60.0
 """Seconds without a touch after which a lease is nobody's."""
@@ -66,13 +66,10 @@ class Leases:
 
         Raises:
             OSError: as `storing`.
-            FolderError: leases cannot be read, or the results folder does not exist.
+            FolderError: leases cannot be read.
         """
-        try:
-            with storing(self.folder):
-                self.folder.mkdir(exist_ok=True)
-        except FileNotFoundError as error:
-            raise FolderError(errno.ENOENT, "does not exist any more", str(self.folder.parent)) from error
+        with storing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         held = self._held(run_id)
         if any(not _is_stale(path, seen, self._now()) for path, seen in held.values()) or self._is_barred(run_id):
             return False

@@ -85,9 +85,9 @@ class Store:
         if not self.path.is_dir():
             raise UserError(f"results folder {self.path} {'is not a folder' if self.path.exists() else 'does not exist'}")
 
-    def check_kept(self) -> None:
-        """Raise a FolderError where the folder has gone, though runs are being worked on."""
-        if not self.path.is_dir():
+    def check_kept(self, part: str = "") -> None:
+        """Raise a FolderError where the folder, or a part of it that is always there, has gone, though runs are being worked on."""
+        if not (self.path / part).is_dir():
             raise FolderError(errno.ENOENT, "was removed while its runs were being worked on; the same command begins anew", str(self.path))
 
     def check_whole(self) -> None:

@@ -108,8 +108,8 @@ class Work:
         return None
 
     def _drop(self, job: Job) -> None:
-        """A run that is not asked for any more is done, by another process, or was cancelled, if the whole folder has not gone."""
-        self.store.check_kept()
+        """A run that is not asked for any more is done, by another process, or was cancelled; unless its queue file went with the whole folder."""
+        self.store.check_kept("queue")
         self.left.remove(job)
         if job.rest(*self.store.state_of(job.run.id)) is None:
             self._tell_of(job, here=False)

@@ -12,7 +12,7 @@ import pytest
 
 from latentbench.compaction import compact
 from latentbench.execute import execute
-from latentbench.files import listed
+from latentbench.files import FolderError, listed
 from latentbench.launch import Launch
 from latentbench.leases import STALE_AFTER, Leases
 from latentbench.plan import Changes
@@ -370,6 +370,17 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_nothing_is_lost(folder, 
     assert "Traceback" not in out
     if code or command != "compact":
         assert contents(path, "queue") == before
+
+
+def test_a_training_state_that_cannot_be_read_is_kept_and_fails_no_run(whole, registry, tmp_path):
+    """It is as good as ever when it can be read again."""
+    plan, _ = planned(whole[0] / "suite.yaml", tmp_path, Launch(), Changes())
+    job, store = Selection().job(plan.runs[0]), Store(tmp_path)
+    store.state_path(job.run.id).mkdir(parents=True)
+    with pytest.raises(FolderError, match=r"states/.*\.safetensors cannot be read: Is a directory"):
+        execute(job, registry, store, "cpu")
+    assert store.state_path(job.run.id).exists()
+    assert store.read("runs").empty
 
 
 @pytest.mark.parametrize("name", ["runs", "metrics"])
