@@ -1,15 +1,19 @@
-# Everything goes into .venv; PYTHON chooses the interpreter that makes it.
+# Everything goes into .venv, and into .venv-lowest for tests on the lowest versions; PYTHON chooses the interpreter that makes them.
 PYTHON ?= python3
 BIN := .venv/bin
+LOWEST := .venv-lowest/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-lowest lint bench clean
 
 demo: .venv/installed  ## train on real images, end with a leaderboard
 	$(BIN)/latentbench run suites/quick.yaml
 
 test: .venv/installed-test  ## the tests; PYTEST_ARGS=--slow runs slow ones too
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+test-lowest: .venv-lowest/installed  ## the same on the lowest versions that pyproject.toml admits; how long --help takes is the newest's affair
+	$(LOWEST)/python -m pytest -n 2 -k "not help_is_quick" $(PYTEST_ARGS)
 
 lint: .venv/installed-lint  ## ruff and mypy, as CI runs them
 	$(BIN)/ruff format --check .
@@ -20,7 +24,7 @@ bench: .venv/installed-bench  ## the speed table, and the curves of benchmarks/g
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and what tools leave behind; results stay
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest dist .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -39,4 +43,12 @@ clean:  ## remove the environment and what tools leave behind; results stay
 
 .venv/installed-lint: .venv/installed
 	$(BIN)/python -m pip install --quiet -e '.[lint]'
+	@touch $@
+
+# torch is that of .venv: for its lowest version package indexes have builds for CUDA alone.
+.venv-lowest/installed: pyproject.toml | .venv/installed
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(BIN)/python -m pip freeze | grep '^torch==' > .venv-lowest/torch.txt
+	$(LOWEST)/python -m pip install --quiet uv -r .venv-lowest/torch.txt
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct --excludes .venv-lowest/torch.txt -e '.[test]'
 	@touch $@

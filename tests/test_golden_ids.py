@@ -1,6 +1,7 @@
 """Run ids are a promise: whoever has stored results finds them again.
 
-`tests/golden/run_ids.txt` holds the id of every run of quick.yaml and paper.yaml. A line changes only with the version of a part whose numbers changed.
+`tests/golden/run_ids.txt` holds the id of every run of quick.yaml and paper.yaml. A line changes only with the version of a part whose numbers
+changed.
 """
 
 import pytest

@@ -4,9 +4,28 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+
+def needed(root):
+    """What pyproject.toml says that is needed, to run and to test, by name."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    found = [Requirement(text) for text in [*project["dependencies"], *project["optional-dependencies"]["test"]]]
+    return {requirement.name: requirement.specifier for requirement in found if requirement.name != "latentbench"}
+
+
+@pytest.mark.parametrize(("name", "version", "why"), [("numpy", "1.26.4", "its newest pyarrow"), ("typer", "0.17.0", "its newest click")])
+def test_versions_that_fail_beside_what_pip_gives_them_are_not_admitted(root, name, version, why):
+    assert not needed(root)[name].contains(version), f"{name} {version} fails beside {why}"
+
+
+def test_everything_needed_has_a_lower_bound(root):
+    """`make test-lowest` tests these."""
+    assert [name for name, versions in needed(root).items() if not any(one.operator == ">=" for one in versions)] == []
 
 
 @pytest.mark.slow
