@@ -42,8 +42,8 @@ class Selection:
     refresh: bool = False
     accept: bool = False
 
-    def job(self, item: Planned, store: Store) -> Job | None:
-        """What to do about a planned run."""
+    def job(self, item: Planned, whole: bool = True) -> Job | None:
+        """What to do about a planned run; `whole` says that its stored model, if there is one, is not damaged."""
         anew = Job(item.run, item.evaluations, seen=item.revision, sources=item.sources, label=item.label)
         if self.force or item.state == "missing":
             return anew
@@ -52,8 +52,7 @@ class Selection:
         if item.other_code and not self.accept:
             return anew if self.refresh or self._retries(item) else None
         if item.state == "failed":
-            usable = item.trained and store.has_checkpoint(item.run.id)
-            return None if not self._retries(item) else measured if usable else anew
+            return None if not self._retries(item) else measured if item.trained and whole else anew
         return measured
 
     def _retries(self, item: Planned) -> bool:
@@ -98,7 +97,9 @@ def run_suite(
     again = forced.unfinished(results, plan.name) if selection.force else {}
     redone = {item.run.id for item in plan.runs if item.run.id in again and item.revision != again[item.run.id]}
     chosen = {item.run.id: replace(selection, force=selection.force and item.run.id not in redone) for item in plan.runs}
-    jobs = _longest_first([job for item in plan.runs if (job := chosen[item.run.id].job(item, store))], store)
+    jobs = _longest_first(
+        [job for item in plan.runs if (job := chosen[item.run.id].job(item, item.state != "failed" or store.has_checkpoint(item.run.id)))], store
+    )
     Leases(results / "leases").sweep()
     store_blocked(plan.blocked, store)
     registry = load_registry()

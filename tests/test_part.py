@@ -40,6 +40,9 @@ class Switched(IterativeFamily):
     def loss(self, step):
         raise NotImplementedError
 
+    def costs(self, images, code, z, decoded, likelihood):
+        raise NotImplementedError
+
 
 @pytest.fixture
 def planned(suite_file):

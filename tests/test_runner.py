@@ -103,7 +103,7 @@ def test_force_does_not_go_on_from_a_state(suite, tmp_path, registry):
         for item in plan.runs:
             shutil.rmtree(results, ignore_errors=True)
             with pytest.raises(InterruptedRunError):
-                execute(selection.job(item, Store(results)), registry, Store(results), "cpu", stopping=lambda: True)
+                execute(selection.job(item), registry, Store(results), "cpu", stopping=lambda: True)
             state = Store(results).read_state(item.run.id)
             state["step"].fill_(3)
             Store(results).write_state(item.run.id, state)
@@ -159,7 +159,7 @@ def test_two_that_force_at_once_run_every_run_once(suite, tmp_path):
     assert run_suite(suite, tmp_path / "r", INLINE) == 0
     began = set(pd.read_parquet(tmp_path / "r" / "runs")["started"])
     plan, _ = planned(suite, tmp_path / "r", INLINE, Changes())
-    jobs = [Selection(force=True).job(item, Store(tmp_path / "r")) for item in plan.runs]
+    jobs = [Selection(force=True).job(item) for item in plan.runs]
     done = []
     for _ in range(2):
         work = Work(tmp_path / "r", jobs, Noted(done))

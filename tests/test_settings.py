@@ -74,7 +74,7 @@ def test_exact_reads_no_temperature(make_run):
         ({"latent_dim": "many"}, "latent_dim: .*integer.*'many'"),
         ({"training__learning_rate": -1.0}, "training.learning_rate: .*greater than 0"),
         ({"decoder_options__bias": "perhaps"}, "decoder_options.bias: .*boolean"),
-        ({"dtype": "float16"}, "dtype: .*'float32', 'float64' or 'bfloat16'"),
+        ({"dtype": "float16"}, "dtype: .*'float32', 'float64', 'bfloat16' or 'tf32'"),
     ],
 )
 def test_wrong_values_are_named(changes, message, make_run):

@@ -4,8 +4,8 @@ import pytest
 
 from latentbench.settings import Run
 from latentbench.speeds import SETTINGS, TIMELESS, expected, speeds
-from latentbench.store import SETTINGS as STORED
 from latentbench.store import Store
+from latentbench.tables import SETTINGS as STORED
 
 SUITE = """\
 name: timed

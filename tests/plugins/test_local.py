@@ -319,7 +319,7 @@ def test_a_time_limit_ends_a_run_and_keeps_its_state(cli, suite_file, tmp_path):
     words = ("--results", tmp_path / "r", "--cpus", "1")
     answer = cli("run", suite_file(text.replace("steps: 400", "steps: 1000000")), *words, "--time-limit", "3s")
     assert answer.code == 1
-    assert "timeout: over 3 s; its state is stored, and --retry timeout goes on from it" in answer.out
+    assert "timeout: over 3 s; its state is stored, and --retry timeout resumes from it" in answer.out
     row = pd.read_parquet(tmp_path / "r" / "runs").iloc[0]
     assert (row["status"], row["failure_kind"]) == ("failed", "timeout")
     assert "1 failed: timeout; 0 running, 0 queued, 0 interrupted" in cli("status", "--results", tmp_path / "r").out
