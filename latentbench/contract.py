@@ -29,7 +29,7 @@ def check_class(what: str, value: object, allowed: type, meaning: str = "") -> N
         UserError: it is not of the class `allowed`.
     """
     if not isinstance(value, allowed):
-        raise UserError(f"{what} returned {described(value)}, expected a {allowed.__name__}{f' ({meaning})' if meaning else ''}")
+        raise UserError(f"{what} returned {described(value)}, expected {allowed.__name__}{f' ({meaning})' if meaning else ''}")
 
 
 def check_shape(what: str, value: object, shape: Sequence[int | str], meaning: str) -> Tensor:

@@ -107,6 +107,8 @@ def _model_at(model: type[BaseModel], keys: Sequence[str | int]) -> type[BaseMod
 
 
 def failure_line(kind: str, message: str) -> str:
-    """A stored failure in one line, the same wherever it is shown: its kind, and the last line of its traceback without our own class of error."""
-    last = message.strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.{UserError.__qualname__}: ")
+    """A stored failure in one line, the same wherever it is shown: its kind, and the last line of its traceback, less the class of our own errors."""
+    last = message.strip().splitlines()[-1]
+    for ours in (UserError, MissingPluginError, NonFiniteError):
+        last = last.removeprefix(f"{ours.__module__}.{ours.__qualname__}: ")
     return last if last.startswith(f"{kind} ") else f"{kind}: {last}"
