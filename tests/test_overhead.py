@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latentbench.store import METADATA_KEY, SCHEMA_VERSION, TABLES
+from latentbench.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
 
 RUNS = 200
 SUITE = f"""\
