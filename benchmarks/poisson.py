@@ -14,12 +14,12 @@ from torch import Tensor
 
 from benchmarks.baselines import algorithm_1, gaussian_steps, poisson_steps
 from benchmarks.harness import Row, measure
-from latentbench.cache import cache_folder
-from latentbench.dataset import Split
-from latentbench.model import Model, build_model
+from latentbench.data.cache import cache_folder
+from latentbench.data.dataset import Split
+from latentbench.models.model import Model, build_model
 from latentbench.registry import load_registry
-from latentbench.resolve import assemble, resolve
-from latentbench.train import TrainingState, new_state, train
+from latentbench.suites.resolve import assemble, resolve
+from latentbench.training.train import TrainingState, new_state, train
 
 BATCH, K, N_EXP = 1000, 512, 42
 

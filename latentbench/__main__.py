@@ -2,16 +2,16 @@
 
 import sys
 
+from latentbench.cli.terminal import prepare_terminal
 from latentbench.errors import UserError
 from latentbench.files import cannot_store
-from latentbench.terminal import prepare_terminal
 
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one message and exit code 2."""
     import typer
 
-    from latentbench.cli import app
+    from latentbench.cli.commands import app
 
     prepare_terminal()
     try:

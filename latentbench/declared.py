@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from latentbench.dataset import DataSet
-from latentbench.evaluation import Evaluation
-from latentbench.family import Family
-from latentbench.network import Network
+from latentbench.data.dataset import DataSet
+from latentbench.evaluation.evaluation import Evaluation
+from latentbench.models.family import Family
+from latentbench.models.network import Network
 from latentbench.part import Options, Part
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,63}")

@@ -7,13 +7,13 @@ plugins are loaded, and returns a list of classes; the base class named in the s
 
 import pluggy
 
-from latentbench.dataset import DataSet
+from latentbench.data.dataset import DataSet
 from latentbench.engine import Engine
-from latentbench.estimator import Estimator
-from latentbench.evaluation import Evaluation
-from latentbench.family import Family
-from latentbench.likelihood import Likelihood
-from latentbench.network import Network
+from latentbench.evaluation.evaluation import Evaluation
+from latentbench.models.estimator import Estimator
+from latentbench.models.family import Family
+from latentbench.models.likelihood import Likelihood
+from latentbench.models.network import Network
 
 hookspec = pluggy.HookspecMarker("latentbench")
 

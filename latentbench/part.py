@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from latentbench.numbers import check_kind
 
 if TYPE_CHECKING:
-    from latentbench.dataset import DataSet
-    from latentbench.estimator import Estimator
-    from latentbench.family import Family
-    from latentbench.likelihood import Likelihood
-    from latentbench.network import Network
+    from latentbench.data.dataset import DataSet
+    from latentbench.models.estimator import Estimator
+    from latentbench.models.family import Family
+    from latentbench.models.likelihood import Likelihood
+    from latentbench.models.network import Network
 
 
 class Options(BaseModel):

@@ -15,15 +15,15 @@ from typing import cast
 import pluggy
 
 from latentbench import hookspecs
-from latentbench.dataset import DataSet
+from latentbench.data.dataset import DataSet
 from latentbench.declared import problem
 from latentbench.engine import Engine
 from latentbench.errors import MissingPluginError, UserError, nearest, unknown
-from latentbench.estimator import Estimator
-from latentbench.evaluation import Evaluation
-from latentbench.family import Family
-from latentbench.likelihood import Likelihood
-from latentbench.network import Network
+from latentbench.evaluation.evaluation import Evaluation
+from latentbench.models.estimator import Estimator
+from latentbench.models.family import Family
+from latentbench.models.likelihood import Likelihood
+from latentbench.models.network import Network
 from latentbench.part import Part
 
 INTERFACE = 1

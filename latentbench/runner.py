@@ -8,25 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from latentbench import forced, overlap
-from latentbench.compare import Query, compare, render
-from latentbench.data import prepare
+from latentbench.data import overlap
+from latentbench.data.fetch import prepare
 from latentbench.engine import Engine
 from latentbench.errors import UserError
-from latentbench.execute import store_blocked
-from latentbench.expand import NO_CHANGES, Changes
-from latentbench.job import Job
-from latentbench.launch import Launch, choose_engine
-from latentbench.leases import Leases
-from latentbench.plan import Plan, Planned, make_plan
-from latentbench.progress import Progress
-from latentbench.queue import enqueue, prune
+from latentbench.execution import forced
+from latentbench.execution.execute import store_blocked
+from latentbench.execution.job import Job
+from latentbench.execution.leases import Leases
+from latentbench.execution.progress import Progress
+from latentbench.execution.queue import enqueue, prune
+from latentbench.execution.speeds import expected, speeds
+from latentbench.execution.work import NO_LIMITS, Limits, Work
 from latentbench.registry import load_registry
-from latentbench.speeds import expected, speeds
-from latentbench.states import with_states
-from latentbench.store import Store
-from latentbench.suite import load_suite
-from latentbench.work import NO_LIMITS, Limits, Work
+from latentbench.reporting.compare import Query, compare, render
+from latentbench.results.states import with_states
+from latentbench.results.store import Store
+from latentbench.suites.expand import NO_CHANGES, Changes
+from latentbench.suites.launch import Launch, choose_engine
+from latentbench.suites.plan import Plan, Planned, make_plan
+from latentbench.suites.suite import load_suite
 
 
 @dataclass(frozen=True)

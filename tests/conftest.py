@@ -12,7 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent / "third_party"))
 
 from latentbench.registry import load_registry
-from latentbench.resolve import resolve
+from latentbench.suites.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)

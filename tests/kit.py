@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from latentbench.tables import TABLES
+from latentbench.results.tables import TABLES
 
 TWELVE = """\
 name: twelve
@@ -222,10 +222,10 @@ import torch
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.cache import cached
-from latentbench.dataset import DataSet, Split, Splits
-from latentbench.evaluation import Evaluation, Metric, Outcome
-from latentbench.torch_family import TorchFamily
+from latentbench.data.cache import cached
+from latentbench.data.dataset import DataSet, Split, Splits
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
+from latentbench.models.torch_family import TorchFamily
 
 SCALE = 1.0
 

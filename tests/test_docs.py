@@ -8,17 +8,17 @@ import yaml
 from typer.main import get_command
 
 from latentbench import hookspecs
-from latentbench.cli import app
-from latentbench.job import Job
-from latentbench.launch import Launch, choose_engine
+from latentbench.cli.commands import app
+from latentbench.execution.job import Job
+from latentbench.execution.progress import Progress
+from latentbench.execution.work import Work
 from latentbench.part import Options
-from latentbench.plan import make_plan
-from latentbench.progress import Progress
 from latentbench.registry import KINDS
-from latentbench.settings import Settings, Training
-from latentbench.store import Store
-from latentbench.suite import NESTED, load_suite
-from latentbench.work import Work
+from latentbench.results.store import Store
+from latentbench.suites.launch import Launch, choose_engine
+from latentbench.suites.plan import make_plan
+from latentbench.suites.settings import Settings, Training
+from latentbench.suites.suite import NESTED, load_suite
 
 
 @pytest.fixture(scope="module")

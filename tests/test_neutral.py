@@ -6,15 +6,15 @@ import pytest
 from latentbench_poisson import Poisson, PoissonOptions
 from pydantic import Field
 
-from latentbench.execute import execute
-from latentbench.job import Job
+from latentbench.execution.execute import execute
+from latentbench.execution.job import Job
 from latentbench.neutral import added
-from latentbench.plan import make_plan
-from latentbench.resolve import assemble
-from latentbench.settings import Run
-from latentbench.store import Store
-from latentbench.suite import load_suite
-from tests.test_golden_ids import golden
+from latentbench.results.store import Store
+from latentbench.suites.plan import make_plan
+from latentbench.suites.resolve import assemble
+from latentbench.suites.settings import Run
+from latentbench.suites.suite import load_suite
+from tests.suites.test_golden_ids import golden
 
 
 class LaterOptions(PoissonOptions):
@@ -47,7 +47,7 @@ def test_a_new_option_at_its_neutral_value_leaves_all_ids_as_they_are(root, late
 
 
 def test_at_another_value_it_is_another_run(make_run, later, registry):
-    from latentbench.resolve import resolve
+    from latentbench.suites.resolve import resolve
     from tests.conftest import SETTINGS
 
     before = make_run().run
@@ -81,7 +81,7 @@ def test_a_new_setting_of_runs(make_run):
 
 def test_options_of_evaluations(make_run, registry, tmp_path, suite_file):
     """The id of an evaluation leaves them out too, and it is given the neutral value when it runs."""
-    from latentbench.evaluation import Evaluation, Metric, Outcome
+    from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
     from latentbench.part import Options
 
     class Options_(Options):

@@ -5,11 +5,11 @@ import types
 import pytest
 
 from latentbench import hookimpl
-from latentbench.family import IterativeFamily
+from latentbench.models.family import IterativeFamily
 from latentbench.part import Options
-from latentbench.plan import make_plan
 from latentbench.registry import build_registry, load_registry
-from latentbench.suite import load_suite
+from latentbench.suites.plan import make_plan
+from latentbench.suites.suite import load_suite
 
 SWEEP = """\
 name: ignored
@@ -96,7 +96,7 @@ def test_an_ignored_that_cannot_be_called_is_refused_where_it_is_written(ignored
 def test_a_plugin_with_the_ignored_of_before_is_named(cli, tmp_path, monkeypatch):
     """Its class cannot be made, so the plugin is left out by every command, with the reason; the others work."""
     (tmp_path / "latentbench_old.py").write_text(
-        "from latentbench.family import IterativeFamily\n"
+        "from latentbench.models.family import IterativeFamily\n"
         "class Old(IterativeFamily):\n"
         "    name = 'old'\n"
         "    @classmethod\n"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from latentbench import hookimpl
-from latentbench.dataset import DataSet
+from latentbench.data.dataset import DataSet
 from latentbench.errors import MissingPluginError, UserError
-from latentbench.evaluation import Evaluation
-from latentbench.family import Family, IterativeFamily
-from latentbench.network import Network
+from latentbench.evaluation.evaluation import Evaluation
+from latentbench.models.family import Family, IterativeFamily
+from latentbench.models.network import Network
 from latentbench.part import Options
 from latentbench.registry import KINDS, build_registry
 

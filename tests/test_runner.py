@@ -8,14 +8,14 @@ from multiprocessing import forkserver
 import pandas as pd
 import pytest
 
-from latentbench.execute import InterruptedRunError, execute
+from latentbench.execution.execute import InterruptedRunError, execute
+from latentbench.execution.work import Work
 from latentbench.files import cannot_store
-from latentbench.launch import Launch
-from latentbench.plan import Changes
 from latentbench.registry import load_registry
+from latentbench.results.store import Store
 from latentbench.runner import Selection, planned, run_suite
-from latentbench.store import Store
-from latentbench.work import Work
+from latentbench.suites.launch import Launch
+from latentbench.suites.plan import Changes
 from tests.kit import Killer, in_a_fork, same
 
 SUITE = """\

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from latentbench import hookimpl
-from latentbench.codes import Posterior
-from latentbench.family import AmortisedFamily, Family
+from latentbench.models.codes import Posterior
+from latentbench.models.family import AmortisedFamily, Family
 from latentbench.part import Assembly, Options
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentbench.cache import cached
-from latentbench.dataset import DataSet, Progress, Split, Splits, silent
+from latentbench.data.cache import cached
+from latentbench.data.dataset import DataSet, Progress, Split, Splits, silent
 
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue."""

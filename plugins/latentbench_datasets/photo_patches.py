@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.cache import cached
-from latentbench.dataset import DataSet, Split, Splits
+from latentbench.data.cache import cached
+from latentbench.data.dataset import DataSet, Split, Splits
 from latentbench.errors import UserError
 from latentbench.files import sha256_of
 from latentbench_datasets.patches import GREY, prepare, recipe_key

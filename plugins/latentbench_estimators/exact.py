@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from latentbench.estimator import Estimator
-from latentbench.network import dictionary_of
-from latentbench.objective import Loss, Step
+from latentbench.models.estimator import Estimator
+from latentbench.models.network import dictionary_of
+from latentbench.models.objective import Loss, Step
 from latentbench.part import Assembly, Options
 from latentbench_estimators.sampled import negative_elbo
 

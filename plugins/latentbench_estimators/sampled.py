@@ -7,8 +7,8 @@ from abc import abstractmethod
 from pydantic import Field
 from torch import Tensor
 
-from latentbench.estimator import Estimator
-from latentbench.objective import Loss, Step
+from latentbench.models.estimator import Estimator
+from latentbench.models.objective import Loss, Step
 from latentbench.part import Assembly, Options
 
 

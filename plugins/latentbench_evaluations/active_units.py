@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.network import dictionary_of
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.models.network import dictionary_of
 from latentbench.part import Assembly, Options
 from latentbench_evaluations.dead_units import FIGURE_KL, FIGURE_NORM, dead_by_rule, dead_in_figures, needs_norms
 

@@ -10,8 +10,8 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.network import dictionary_of
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.models.network import dictionary_of
 from latentbench.part import Assembly, Options
 from latentbench_evaluations.gabor import GaborFit, fit_gabor
 

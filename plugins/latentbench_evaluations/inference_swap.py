@@ -10,8 +10,8 @@ from latentbench_lca import infer as lca
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation import Evaluation, Metric, Outcome, Trained
-from latentbench.network import dictionary_of
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
+from latentbench.models.network import dictionary_of
 from latentbench.part import Assembly, Options
 from latentbench_evaluations.sparsity import lifetime_sparsity
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.network import dictionary_of
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.models.network import dictionary_of
 from latentbench.part import Assembly, Options
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from latentbench.errors import UserError
-from latentbench.evaluation import Evaluation, Metric, Outcome, Trained
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
 from latentbench.part import Assembly, Options
 from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
 from latentbench.part import Options
 
 

@@ -14,9 +14,9 @@ from torch import Generator, Tensor
 from torch.special import erfcx, log_ndtr
 
 from latentbench import hookimpl
-from latentbench.codes import Posterior
-from latentbench.family import Family
-from latentbench.location_scale import LocationScaleFamily
+from latentbench.models.codes import Posterior
+from latentbench.models.family import Family
+from latentbench.models.location_scale import LocationScaleFamily
 
 
 class ActivatedPosterior(Posterior, ABC):

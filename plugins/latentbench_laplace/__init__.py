@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor
 
 from latentbench import hookimpl
-from latentbench.codes import Posterior
-from latentbench.family import Family
-from latentbench.location_scale import LocationScaleFamily
+from latentbench.models.codes import Posterior
+from latentbench.models.family import Family
+from latentbench.models.location_scale import LocationScaleFamily
 
 
 class LaplacePosterior(Posterior):

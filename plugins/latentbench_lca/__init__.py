@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from latentbench import hookimpl
-from latentbench.family import Family
+from latentbench.models.family import Family
+from latentbench.models.sparse_coding import SparseCoder, SparseCodingOptions, batches, soft_threshold
 from latentbench.part import Assembly, Options
-from latentbench.sparse_coding import SparseCoder, SparseCodingOptions, batches, soft_threshold
 from latentbench_lca.reference import infer_with_lcapt, why_no_lcapt
 
 LOOK_EVERY = 10

@@ -27,13 +27,13 @@ from pydantic import Field
 
 from latentbench.engine import Engine
 from latentbench.errors import UserError
+from latentbench.execution.job import Job
+from latentbench.execution.speeds import expected, memories
+from latentbench.execution.work import Work
 from latentbench.files import StoringError
-from latentbench.job import Job
 from latentbench.numbers import CountOrAuto, Numbers, parse_numbers
 from latentbench.part import Options
 from latentbench.registry import load_registry
-from latentbench.speeds import expected, memories
-from latentbench.work import Work
 from latentbench_local.packing import Packing
 from latentbench_local.processes import CONTEXT, STOPPED, execute_in_process
 

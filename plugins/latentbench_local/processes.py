@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-from latentbench.execute import InterruptedRunError, OtherCodeError, execute, traceback_of
+from latentbench.execution.execute import InterruptedRunError, OtherCodeError, execute, traceback_of
+from latentbench.execution.job import Job
+from latentbench.execution.leases import LeaseLostError, Leases
 from latentbench.files import StoringError, cannot_store, storing
-from latentbench.job import Job
-from latentbench.leases import LeaseLostError, Leases
 from latentbench.registry import load_registry
-from latentbench.store import Store
+from latentbench.results.store import Store
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a run's progress."""

@@ -7,7 +7,7 @@ import math
 from pydantic import Field
 from torch import Tensor, nn
 
-from latentbench.network import Network
+from latentbench.models.network import Network
 from latentbench.part import Assembly, Options
 
 LINEAR_STD, NONLINEAR_STD = 0.05, 0.1

@@ -9,9 +9,9 @@ from torch.nn import Parameter
 from torch.nn.functional import softplus
 
 from latentbench import hookimpl
-from latentbench.codes import Code, Posterior
-from latentbench.evaluation import Evaluation
-from latentbench.family import AmortisedFamily, Family
+from latentbench.evaluation.evaluation import Evaluation
+from latentbench.models.codes import Code, Posterior
+from latentbench.models.family import AmortisedFamily, Family
 from latentbench.part import Assembly, Options
 from latentbench_poisson.arrivals import ArrivalCap
 from latentbench_poisson.histograms import RelaxedPoissonHistograms

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.evaluation import Evaluation, Metric, Outcome, Trained
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
 from latentbench.part import Assembly, Options
 from latentbench_poisson.sampler import relaxed_poisson
 

@@ -21,13 +21,13 @@ from pydantic import Field, model_validator
 
 from latentbench.engine import Engine
 from latentbench.errors import UserError
-from latentbench.launch import Launch, choose_engine
+from latentbench.execution.progress import Progress
+from latentbench.execution.work import Limits, Work
+from latentbench.execution.worker import work_off
 from latentbench.numbers import CountOrAuto, Duration, parse_duration
 from latentbench.part import Options
-from latentbench.progress import Progress
 from latentbench.registry import load_registry
-from latentbench.work import Limits, Work
-from latentbench.worker import work_off
+from latentbench.suites.launch import Launch, choose_engine
 
 ENDLESSLY = 1_000_000
 """How often submitit may requeue a pilot at its time limit."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from latentbench.settings import digest
-from latentbench.store import Store
+from latentbench.results.store import Store
+from latentbench.suites.settings import digest
 
 PAPER = "Poisson VAE (NeurIPS 2024)"
 RENAMED = {f"knn_accuracy_{n}": ("knn_accuracy", "sample_size", n) for n in (200, 1000, 5000)} | {

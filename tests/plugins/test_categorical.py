@@ -8,8 +8,8 @@ import torch
 from latentbench_categorical import CategoricalPosterior
 from scipy import stats
 
-from latentbench.resolve import InapplicableError
 from latentbench.streams import stream
+from latentbench.suites.resolve import InapplicableError
 
 LOGITS = torch.tensor([[[0.2, -1.0, 0.5], [2.0, 0.1, -0.3]]], dtype=torch.float64)  # [B = 1, G = 2, 3]
 

@@ -7,7 +7,7 @@ from latentbench_datasets import PhotoPatches, patches
 from latentbench_datasets.photo_patches import COLUMNS, ROWS
 from scipy.signal import convolve2d
 
-from latentbench.cache import cache_folder
+from latentbench.data.cache import cache_folder
 from latentbench.registry import load_registry
 
 PARTS = sorted(load_registry().parts["datasets"].items())

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from latentbench.model import build_model
-from latentbench.objective import Step
-from latentbench.resolve import InapplicableError, assemble
+from latentbench.models.model import build_model
+from latentbench.models.objective import Step
 from latentbench.streams import stream
+from latentbench.suites.resolve import InapplicableError, assemble
 
 FAMILIES = ["gaussian", "laplace", "gaussian+relu", "poisson", "categorical"]
 

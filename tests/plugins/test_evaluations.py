@@ -13,15 +13,15 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import expit
 
-from latentbench.cache import cache_folder
-from latentbench.dataset import Splits
+from latentbench.data.cache import cache_folder
+from latentbench.data.dataset import Splits
 from latentbench.errors import UserError
-from latentbench.evaluate import check_outcome
-from latentbench.evaluation import Trained
-from latentbench.model import build_model
+from latentbench.evaluation.evaluation import Trained
+from latentbench.execution.evaluate import check_outcome
+from latentbench.models.model import build_model
 from latentbench.registry import load_registry
-from latentbench.resolve import assemble
 from latentbench.streams import stream
+from latentbench.suites.resolve import assemble
 
 N = 200_000
 

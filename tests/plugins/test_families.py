@@ -7,13 +7,13 @@ import pytest
 import torch
 from latentbench_likelihoods import GaussianLikelihood
 
-from latentbench.family import AmortisedFamily
-from latentbench.model import build_model
-from latentbench.network import dictionary_of
-from latentbench.objective import Step
+from latentbench.models.family import AmortisedFamily
+from latentbench.models.model import build_model
+from latentbench.models.network import dictionary_of
+from latentbench.models.objective import Step
 from latentbench.registry import load_registry
-from latentbench.resolve import assemble
 from latentbench.streams import stream
+from latentbench.suites.resolve import assemble
 
 FAMILIES = sorted(name for name, part in load_registry().parts["families"].items() if issubclass(part, AmortisedFamily) and name != "test_diverging")
 SAMPLES = 100_000

@@ -7,8 +7,8 @@ import torch
 from latentbench_likelihoods import BernoulliLikelihood, GaussianLikelihood
 from torch.distributions import Bernoulli, Normal
 
-from latentbench.resolve import InapplicableError
 from latentbench.streams import stream
+from latentbench.suites.resolve import InapplicableError
 
 DECODED = torch.randn(3, 1, 4, 4, generator=stream(1), dtype=torch.float64)
 IMAGES = torch.rand(3, 1, 4, 4, generator=stream(2), dtype=torch.float64)

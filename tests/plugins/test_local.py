@@ -17,7 +17,7 @@ from latentbench_local import local
 from latentbench_local.local import EXIT_WITHIN
 from latentbench_local.processes import use
 
-from latentbench.store import Store
+from latentbench.results.store import Store
 from tests.kit import TWELVE, Suite, same
 
 

@@ -7,8 +7,8 @@ from latentbench_networks.layers import NormedConv, ShiftedDown, down_cell
 from latentbench_networks.linear import LinearOptions
 from torch.nn.utils.parametrizations import weight_norm
 
-from latentbench.model import build_model
-from latentbench.resolve import assemble
+from latentbench.models.model import build_model
+from latentbench.suites.resolve import assemble
 
 PUBLISHED = [
     ("poisson", "van_hateren", "linear", "linear", 512, 262_656),

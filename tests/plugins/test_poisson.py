@@ -108,8 +108,8 @@ def test_n_exp_follows_the_mean_of_the_batches_largest_rates():
 
 
 def test_prior_rates_start_where_the_authors_start_them(make_run, registry):
-    from latentbench.model import build_model
-    from latentbench.resolve import assemble
+    from latentbench.models.model import build_model
+    from latentbench.suites.resolve import assemble
 
     for decoder, high in (("linear", -4.0), ("test_mlp", -2.0)):
         run = make_run(decoder=decoder, latent_dim=2000).run

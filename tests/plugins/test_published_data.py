@@ -17,7 +17,7 @@ from latentbench_datasets.patches import prepare, whitening_filter
 from PIL import Image
 from scipy import ndimage
 
-from latentbench.cache import cache_folder
+from latentbench.data.cache import cache_folder
 from latentbench.errors import UserError
 from latentbench.streams import stream
 

@@ -12,10 +12,10 @@ from latentbench_lca import infer as lca
 from sklearn.linear_model import Lasso
 
 from benchmarks.baselines import lca_as_convolutions
-from latentbench.model import build_model
-from latentbench.resolve import InapplicableError, assemble
-from latentbench.sparse_coding import kkt_residual
+from latentbench.models.model import build_model
+from latentbench.models.sparse_coding import kkt_residual
 from latentbench.streams import stream
+from latentbench.suites.resolve import InapplicableError, assemble
 
 M, K, B, L1 = 30, 50, 12, 0.3
 

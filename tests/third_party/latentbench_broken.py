@@ -7,15 +7,15 @@ from torch import nn
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.codes import PointCode
-from latentbench.dataset import DataSet, Split, Splits
-from latentbench.estimator import Estimator
-from latentbench.evaluation import Evaluation, Metric, Outcome, PerUnit
-from latentbench.family import IterativeFamily
-from latentbench.likelihood import Likelihood
-from latentbench.network import Network
-from latentbench.objective import Loss
-from latentbench.torch_family import TorchFamily, TorchPosterior
+from latentbench.data.dataset import DataSet, Split, Splits
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit
+from latentbench.models.codes import PointCode
+from latentbench.models.estimator import Estimator
+from latentbench.models.family import IterativeFamily
+from latentbench.models.likelihood import Likelihood
+from latentbench.models.network import Network
+from latentbench.models.objective import Loss
+from latentbench.models.torch_family import TorchFamily, TorchPosterior
 
 
 class Sound(TorchFamily):

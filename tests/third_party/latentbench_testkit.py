@@ -17,17 +17,17 @@ from torch import nn
 from torch.distributions import Gamma, Normal
 
 from latentbench import hookimpl
-from latentbench.codes import PointCode
 from latentbench.engine import Engine
-from latentbench.estimator import Estimator
-from latentbench.evaluation import Evaluation, Metric, Outcome
-from latentbench.execute import execute
-from latentbench.family import IterativeFamily
-from latentbench.network import Network, dictionary_of
-from latentbench.objective import Loss
+from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
+from latentbench.execution.execute import execute
+from latentbench.models.codes import PointCode
+from latentbench.models.estimator import Estimator
+from latentbench.models.family import IterativeFamily
+from latentbench.models.network import Network, dictionary_of
+from latentbench.models.objective import Loss
+from latentbench.models.torch_family import TorchFamily
 from latentbench.part import Options
 from latentbench.registry import load_registry
-from latentbench.torch_family import TorchFamily
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
     import fake_gpus  # noqa: F401
@@ -35,7 +35,7 @@ if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
 if "LATENTBENCH_TEST_NODES" in os.environ:  # every node of a cluster on this machine is a machine of its own
     import platform
 
-    from latentbench import heartbeat, leases
+    from latentbench.execution import heartbeat, leases
 
     platform.node = lambda: os.environ.get("SLURMD_NODENAME", "submitting")
     leases.STALE_AFTER, heartbeat.TOUCH_EVERY = 8.0, 1.0

@@ -1,0 +1,137 @@
+"""Data sets: images as train, validation and, where there is one, test split."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latentbench.contract import check_class, check_shape, described, origin
+from latentbench.data.source_files import Source
+from latentbench.errors import UserError
+from latentbench.part import Part
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many parts of it are done, and of how many."""
+
+
+def silent(doing: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """N images [N, C, H, W] in float32, and their labels [N] (int64) where there are any."""
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def limited(self, fraction: float) -> Split:
+        """An evenly spaced part of the images, at least one."""
+        kept = max(1, round(fraction * len(self.images)))
+        index = torch.linspace(0, len(self.images) - 1, kept, dtype=torch.float64).round().long()
+        return Split(self.images[index], None if self.labels is None else self.labels[index])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Split:
+        """The same images on `device` in `dtype`, where training keeps them."""
+        return Split(self.images.to(device, dtype), None if self.labels is None else self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a data set. Models are trained on `train` and scored on `validation`; `test` is touched only by name."""
+
+    train: Split
+    validation: Split
+    test: Split | None = None
+
+    def items(self) -> Iterator[tuple[str, Split]]:
+        """The splits that there are, by name."""
+        yield "train", self.train
+        yield "validation", self.validation
+        if self.test is not None:
+            yield "test", self.test
+
+
+class DataSet(Part, ABC):
+    """Base of all data sets. `version` is the version of the recipe that prepares the images; it is part of a run's identity."""
+
+    image_shape: ClassVar[tuple[int, int, int]]
+    """(C, H, W), known before anything is loaded."""
+    pixels: ClassVar[Literal["real", "unit", "binary"]] = "real"
+    """Real numbers, numbers in [0, 1], or only 0 and 1."""
+    labelled: ClassVar[bool] = False
+    files: ClassVar[Sequence[Source]] = ()
+    """Published files that the images are made of. `latentbench data` lists, fetches and verifies them."""
+
+    def sources(self) -> Mapping[str, str]:
+        """File name -> hash of every source file. Called by the plan, so it should be cheap; part of a run's identity.
+
+        Those of `files` are known without reading them: `load` makes sure that a file is the published one.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """
+        return {source.name: source.md5 for source in self.files}
+
+    def prepare(self, cache: Path, progress: Progress) -> None:
+        """Make `load` quick and sure: read, or download, the source files, and cache what is prepared of them. Called once before runs start.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """
+        for done, source in enumerate(self.files):
+            progress(f"{self.name}: {source.name}", done, len(self.files))
+            source.read(cache)
+
+    @abstractmethod
+    def load(self, cache: Path) -> Splits:
+        """The prepared images, deterministic. `cache` is a folder where prepared data may be kept. Called once by every run's process.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """
+
+
+def load(dataset: type[DataSet], cache: Path) -> Splits:
+    """The images of a data set, which are what its class says: shape, kind of number, range, labels.
+
+    Raises:
+        UserError: a file is missing or wrong, or the images are not what the class says.
+    """
+    what = f"{origin(dataset)}.load(...)"
+    splits = dataset().load(cache)
+    check_class(what, splits, Splits)
+    for name, split in splits.items():
+        check_class(f"{what}.{name}", split, Split)
+        _check_images(f"{what}.{name}.images", split.images, dataset)
+        _check_labels(f"{what}.{name}.labels", split.labels, len(split.images), dataset.labelled)
+    return splits
+
+
+def _check_images(what: str, images: Tensor, dataset: type[DataSet]) -> None:
+    check_shape(what, images, ("N", *dataset.image_shape), f"images of image_shape {dataset.image_shape}")
+    if images.dtype != torch.float32:
+        raise UserError(f"{what} returned {described(images)}, expected float32")
+    low, high = (float(limit) for limit in images.aminmax())  # a number that is none makes both so
+    if not (math.isfinite(low) and math.isfinite(high)):
+        bad = int((~images.isfinite()).sum())
+        raise UserError(f"{what} returned {described(images)} in which {bad} numbers are not finite")
+    if dataset.pixels != "real" and not 0 <= low <= high <= 1:
+        raise UserError(f"{what} returned numbers from {low:g} to {high:g}, expected 0 to 1: the class says pixels = '{dataset.pixels}'")
+    if dataset.pixels == "binary" and bool(((images != 0) & (images != 1)).any()):
+        raise UserError(f"{what} returned numbers between 0 and 1, expected 0 or 1: the class says pixels = 'binary'")
+
+
+def _check_labels(what: str, labels: object, images: int, labelled: bool) -> None:
+    if not labelled and labels is not None:
+        raise UserError(f"{what} returned {described(labels)}, expected None: the class says labelled = False")
+    fits = isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.shape == (images,)
+    if labelled and not fits:
+        raise UserError(f"{what} returned {described(labels)}, expected int64 [{images}]: the class says labelled = True")

@@ -1,0 +1,125 @@
+"""Data sets on this machine: where their source files are, fetching them, and checking them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from latentbench.data.cache import cache_folder
+from latentbench.data.dataset import DataSet, Progress
+from latentbench.errors import UserError
+from latentbench.registry import Registry
+
+
+def listing(registry: Registry) -> list[tuple[str, ...]]:
+    """Name, image shape, labels, splits' files and where they are, of every data set."""
+    return [_described(part, cache_folder()) for part in _chosen(registry, ())]
+
+
+def _described(part: type[DataSet], cache: Path) -> tuple[str, ...]:
+    shape = "x".join(str(side) for side in part.image_shape)
+    words = (part.name, shape, part.pixels, "yes" if part.labelled else "no", ", ".join(sorted(part.protocols)))
+    if not part.files:
+        return (*words, "installed with a package")
+    found = [source.find(cache) for source in part.files]
+    places = sorted({_folder(path, source.forms) for path, source in zip(found, part.files, strict=True) if path is not None})
+    missing = found.count(None)
+    state = f"{len(found) - missing} of {len(found)} files in {', '.join(places)}" if places else f"0 of {len(found)} files"
+    return (*words, state if not missing else f"{state}; `latentbench data fetch {part.name}`")
+
+
+def _folder(path: Path, forms: Iterable[str]) -> str:
+    """The data folder that a found file lies in."""
+    form = next(name for name in forms if path.as_posix().endswith(name))
+    return path.as_posix().removesuffix(form).rstrip("/")
+
+
+def fetch(registry: Registry, names: Sequence[str]) -> Iterator[str]:
+    """Find or download, check and prepare data sets; yields the name of each that is ready.
+
+    Raises:
+        UserError: a name is unknown, or a file is missing or wrong.
+    """
+    for part in _chosen(registry, names):
+        prepare([part])
+        yield part.name
+
+
+def prepare(datasets: Iterable[type[DataSet]]) -> None:
+    """Make every data set ready to be loaded, with a bar on a terminal and plain lines in a log.
+
+    Raises:
+        UserError: a file is missing or wrong.
+    """
+    for part in datasets:
+        with _shown(part.name) as progress, _one_thread():
+            part().prepare(cache_folder(), progress)
+
+
+def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Read every source file that is there and compare its hash; yields data set and outcome. Downloads nothing.
+
+    Raises:
+        UserError: a name is unknown; at the end, files are wrong, or files of a data set that was named are missing.
+    """
+    cache, problems = cache_folder(), []
+    for part in _chosen(registry, names):
+        missing, wrong = 0, 0
+        for source in part.files:
+            if source.find(cache) is None:
+                missing += 1
+                continue
+            try:
+                source.read(cache)
+            except UserError as error:
+                wrong += 1
+                problems.append(str(error))
+        right = len(part.files) - missing - wrong
+        counts = [f"{n} {word}" for n, word in ((right, "right"), (wrong, "wrong"), (missing, "missing")) if n]
+        yield part.name, ", ".join(counts) or "no files of its own"
+        if missing and names:
+            problems.append(f"data set {part.name}: {missing} of {len(part.files)} files are missing; `latentbench data fetch {part.name}` gets them")
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _chosen(registry: Registry, names: Sequence[str]) -> list[type[DataSet]]:
+    """The data sets with `names`, or all."""
+    return [registry.dataset(name) for name in names or sorted(registry.parts["datasets"])]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Chunks of patches gain nothing from threads, and on a busy machine lose much by waiting for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _shown(name: str) -> Iterator[Progress]:
+    """Progress that shows itself once there is something to wait for."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        with Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True) as bars:
+            task = bars.add_task(f"data set {name}", total=None)
+            yield lambda doing, done, total: bars.update(task, description=doing, completed=done, total=total)
+        return
+    told: set[int] = set()
+
+    def tell(doing: str, done: int, total: int) -> None:
+        quarter = 4 * done // total
+        if total > 10 and quarter not in told:
+            console.print(f"preparing {doing}: {done}/{total}", markup=False, soft_wrap=True)
+            told.add(quarter)
+
+    yield tell

@@ -1,0 +1,165 @@
+"""Evaluations: what is measured on a trained model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from latentbench.data.dataset import Split, Splits
+from latentbench.models.codes import Posterior
+from latentbench.models.guards import checked_codes, guarded
+from latentbench.models.model import Model
+from latentbench.part import Assembly, Options, Part
+from latentbench.streams import stream
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number on one split. `standard_error` is over `n` units of the metric (images, latents, draws); an index tells curves' points apart."""
+
+    name: str
+    value: float
+    split: str = "validation"
+    standard_error: float | None = None
+    n: int | None = None
+    index_name: str | None = None
+    index: float | None = None
+
+    @classmethod
+    def mean(cls, name: str, values: Tensor, split: str = "validation") -> Metric:
+        """The mean of `values` [N] with its standard error."""
+        values = values.double()
+        error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
+        return cls(name, float(values.mean()), split, error, len(values))
+
+    def at(self, index_name: str, index: float) -> Metric:
+        """The same number as a point of a curve."""
+        return replace(self, index_name=index_name, index=index)
+
+
+@dataclass(frozen=True)
+class PerUnit:
+    """A metric of every latent (or unit): `values` [K]."""
+
+    name: str
+    values: Tensor
+    split: str = "validation"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation returns: numbers (at least one), numbers per latent, arrays for figures, and pictures as grey bytes [H, W]."""
+
+    metrics: Sequence[Metric]
+    units: Sequence[PerUnit] = ()
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of one split of N images, on the CPU: one true sample each, and what it costs."""
+
+    sample: Tensor  # [N, K]
+    mean: Tensor  # [N, K]
+    location: Tensor  # [N, K]
+    representation: Tensor  # [N, F]
+    costs: Mapping[str, Tensor]  # [N] each, in nats
+    kl: Tensor | None  # [N, G] in nats; None for point codes
+
+
+class Trained:
+    """What an evaluation gets: the trained model, its parts, the splits, and codes that are computed once and shared between evaluations.
+
+    Every split's sampling noise is a stream of its own, so results do not depend on which evaluations run, or in which order.
+    """
+
+    def __init__(self, model: Model, assembly: Assembly, splits: Splits, seed: int, batch_size: int = 1000) -> None:
+        self.model = model
+        self.assembly = assembly
+        self.splits: dict[str, Split] = dict(splits.items())
+        self.seed = seed
+        self.batch_size = batch_size
+        self._codes: dict[str, Codes] = {}
+
+    def codes(self, split: str) -> Codes:
+        """The codes of a split, encoded at the first call.
+
+        Raises:
+            UserError: a part of the model returned something else than its contract says.
+            NonFiniteError: (by the fields of the codes) a number is not finite.
+        """
+        if split not in self._codes:
+            self._codes[split] = self._encode(split)
+        return self._codes[split]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """E[x | z] of codes [N, K], batch by batch, on the CPU [N, 1, H, W]."""
+        with torch.no_grad():
+            parts = list(torch.split(z, self.batch_size))
+            return torch.cat([self._model(i).decode_mean(part.to(self.model.device)).cpu() for i, part in enumerate(parts)])
+
+    def prior_samples(self, n: int) -> Tensor | None:
+        """`n` true samples of the prior [n, K] on the CPU, or None where the family has no prior."""
+        generator = stream(self.seed, "evaluation", "prior", device=self.model.device)
+        with torch.no_grad():
+            prior = guarded(self.model).family.prior(n)
+            return None if prior is None else prior.sample(generator).cpu()
+
+    def _encode(self, split: str) -> Codes:
+        generator = stream(self.seed, "evaluation", "codes", split, device=self.model.device)
+        with torch.no_grad():
+            batches = [
+                self._encode_batch(self._model(i, finite=False), images, generator)
+                for i, images in enumerate(torch.split(self.splits[split].images, self.batch_size))
+            ]
+        return checked_codes(_concatenated(batches), self.model.family)
+
+    def _model(self, batch: int, finite: bool = True) -> Model:
+        """The model, guarded where the batch is the first."""
+        return self.model if batch else guarded(self.model, finite)
+
+    def _encode_batch(self, model: Model, images: Tensor, generator: Generator) -> Codes:
+        images = images.to(self.model.device, self.model.dtype)
+        code = model.encode(images)
+        z = code.sample(generator)
+        costs = model.family.costs(images, code, z, model.decoder(z), model.likelihood)
+        kl = code.kl().cpu() if isinstance(code, Posterior) else None
+        return Codes(z.cpu(), code.mean.cpu(), code.location.cpu(), code.representation.cpu(), {k: v.cpu() for k, v in costs.items()}, kl)
+
+
+def _concatenated(batches: Sequence[Codes]) -> Codes:
+    first = batches[0]
+    return Codes(
+        sample=torch.cat([b.sample for b in batches]),
+        mean=torch.cat([b.mean for b in batches]),
+        location=torch.cat([b.location for b in batches]),
+        representation=torch.cat([b.representation for b in batches]),
+        costs={name: torch.cat([b.costs[name] for b in batches]) for name in first.costs},
+        kl=None if first.kl is None else torch.cat([b.kl for b in batches if b.kl is not None]),
+    )
+
+
+class Evaluation(Part, ABC):
+    """Base of all evaluations. `inapplicable` says what a run must have (labels, a linear decoder, a posterior)."""
+
+    better: ClassVar[Mapping[str, Better]] = {}
+    """Metric -> whether lower or higher is better, for the metrics where one is, another evaluation's included; leaderboards sort and mark by it, and
+    a suite is refused whose leaderboard has a metric that only evaluations declare which it does not ask for."""
+
+    def __init__(self, options: Options) -> None:
+        pass
+
+    @abstractmethod
+    def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
+        """Measure. `generator` is this evaluation's own stream, on the CPU. Called once a run, after training, in eval mode.
+
+        A metric that is not finite is a failure of the evaluation: leave out what is not defined, as a variance over one image.
+        """

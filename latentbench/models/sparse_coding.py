@@ -1,0 +1,192 @@
+"""A base for sparse coders: the objective 1/2 |x - Phi z|^2 + lambda |z|_1, its optimality, and how it trains a dictionary.
+
+The paper's eq. 1 has no 1/2, so its beta is 2 lambda there; the values that it lists are thresholds, and so lambda. scikit-learn's alpha is
+lambda / M for M pixels.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from latentbench.models.codes import Code, PointCode
+from latentbench.models.family import IterativeFamily
+from latentbench.models.network import dictionary_of
+from latentbench.models.objective import Loss, Step
+from latentbench.part import Assembly, Options
+
+if TYPE_CHECKING:
+    from latentbench.models.likelihood import Likelihood
+
+ROWS = 256
+"""Images that are inferred together on the CPU."""
+SCHEDULE = re.compile(r"^\s*([0-9.eE+-]+)\s*:\s*([0-9.eE+-]+)\s*:\s*([0-9.eE+-]+)\s*$")
+
+
+@dataclass(frozen=True)
+class L1Schedule:
+    """The L1 weight, from `start` in steps of `step` to `end`, where it stays."""
+
+    start: float
+    end: float
+    step: float
+
+    @classmethod
+    def parse(cls, value: float | str) -> L1Schedule:
+        """A number, or `start:end:step`.
+
+        Raises:
+            ValueError: it is neither, a number is negative, or the steps lead away from the end.
+        """
+        if not isinstance(value, str):
+            return cls(value, value, 0.0)
+        match = SCHEDULE.match(value)
+        try:
+            start, end, step = (float(part) for part in match.groups()) if match else (-1.0, -1.0, -1.0)
+        except ValueError:
+            start = end = step = -1.0
+        if min(start, end) < 0 or (end - start) * step < 0 or (start != end and step == 0):
+            raise ValueError("an L1 weight is a number, or a schedule start:end:step that leads from start to end, like 0.05:0.7:0.1")
+        return cls(start, end, step)
+
+    def at(self, rises: int) -> float:
+        """The weight after so many steps."""
+        value = self.start + rises * self.step
+        return min(value, self.end) if self.step >= 0 else max(value, self.end)
+
+
+class SparseCodingOptions(Options):
+    """Options of every sparse coder."""
+
+    l1_weight: float | str = Field(0.1, description="lambda, a number or a schedule start:end:step.")
+    l1_every: float = Field(5.0, gt=0, description="Epochs between two steps of the schedule of lambda.")
+    iterations: int = Field(900, gt=0, description="Iterations of inference.")
+    non_negative: bool = Field(True, description="Whether codes are kept from being negative, as in the paper.")
+    tolerance: float = Field(0.0, ge=0, description="Inference ends when no code changes by more in an iteration; 0: never before its iterations.")
+
+    @field_validator("l1_weight")
+    @classmethod
+    def _check_l1_weight(cls, value: float | str) -> float | str:
+        if not isinstance(value, str) and value < 0:
+            raise ValueError("an L1 weight is at least 0")
+        L1Schedule.parse(value)
+        return value
+
+    def scaled(self, factor: float) -> Self:
+        """The schedule of lambda is part of the run's length."""
+        return self.model_copy(update={"l1_every": self.l1_every * factor})
+
+
+class SparseCode(PointCode):
+    """Inferred codes `z` [B, K], and the dictionary [M, K] that they are for."""
+
+    def __init__(self, z: Tensor, dictionary: Tensor) -> None:
+        super().__init__(z)
+        self.dictionary = dictionary
+
+
+PAPER = {
+    "training.epochs": 100,
+    "training.batch_size": 1000,
+    "training.learning_rate": 0.1,
+    "training.warmup": 0.0,
+    "training.grad_clip": None,
+    "training.weight_decay": 0.0,
+}
+"""The paper's training of sparse coders, on any data set (C.3.1); but for the learning rate, as lca-pytorch's is that of another gradient."""
+
+
+class SparseCoder(IterativeFamily):
+    """Base of sparse coders: a subclass says how codes are inferred.
+
+    The dictionary descends the gradient of the mean over images of 1/2 |x - Phi z|^2 at the inferred codes, and its columns are kept at unit
+    norm.
+    """
+
+    options_model: ClassVar[type[Options]] = SparseCodingOptions
+    defaults = {"training.optimizer": "sgd", "training.schedule": "constant", "training.warmup": 0.0, "training.learning_rate": 0.1}
+    protocols = {"paper": PAPER, "paper-2026": PAPER}
+
+    def __init__(self, assembly: Assembly, options: Options) -> None:
+        super().__init__(assembly, options)
+        assert isinstance(options, SparseCodingOptions)
+        self.sparse_coding_options = options
+        self.schedule = L1Schedule.parse(options.l1_weight)
+        self.register_buffer("l1", torch.tensor(self.schedule.start))
+        self.l1: Tensor
+
+    @classmethod
+    def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
+        """A dictionary and a squared error are needed."""
+        if not assembly.likelihood.quadratic:
+            return f"it minimises a squared error, and the likelihood '{assembly.likelihood.name}' has none"
+        return super().inapplicable(assembly, options)
+
+    @abstractmethod
+    def infer(self, images: Tensor, dictionary: Tensor) -> Tensor:
+        """Codes [B, K] of flat images [B, M] for the dictionary [M, K] of unit-norm columns, at the L1 weight `self.l1`."""
+
+    def encode(self, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> SparseCode:
+        """The inferred codes of `images`."""
+        return SparseCode(super().encode(images, encoder, decoder).z, dictionary_of(decoder)[0].detach())
+
+    def begin_epoch(self, epoch: int, epochs: float) -> None:
+        """Set lambda."""
+        self.l1.fill_(self.schedule.at(int(epoch / self.sparse_coding_options.l1_every + 1e-9)))
+
+    def loss(self, step: Step) -> Loss:
+        """1/2 |x - Phi z|^2, averaged over images."""
+        z = step.code.mean
+        squared_error = step.likelihood.reconstruction(step.images, step.decoder(z))
+        return Loss(0.5 * squared_error.mean(), {"squared_error": squared_error.detach(), "penalty": self.l1 * z.abs().sum(1)})
+
+    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:
+        """The objective, |x - Phi z|^2, the penalty, and how far the code is from optimal."""
+        assert isinstance(code, SparseCode), "a sparse coder infers sparse codes"
+        squared_error, penalty = likelihood.reconstruction(images, decoded), self.l1 * z.abs().sum(1)
+        correlation = (images - decoded).flatten(1) @ code.dictionary
+        kkt = kkt_residual(z, correlation, self.l1, self.sparse_coding_options.non_negative)
+        return {"sparse_coding_cost": 0.5 * squared_error + penalty, "squared_error": squared_error, "penalty": penalty, "kkt_residual": kkt}
+
+    def constrain(self, decoder: nn.Module) -> None:
+        """Columns of unit norm."""
+        dictionary, _ = dictionary_of(decoder)
+        with torch.no_grad():
+            dictionary /= torch.linalg.vector_norm(dictionary, dim=0).clamp(min=torch.finfo(dictionary.dtype).tiny)
+
+
+def batches(drive: Tensor) -> list[slice]:
+    """Parts of a batch [B, K] that are inferred one after the other; on the CPU small ones, which stay in the processor's cache."""
+    rows = ROWS if drive.device.type == "cpu" else max(len(drive), 1)
+    return [slice(start, start + rows) for start in range(0, len(drive), rows)]
+
+
+def soft_threshold(u: Tensor, l1: float, non_negative: bool, out: Tensor) -> Tensor:
+    """max(u - l1, 0), or sign(u) max(|u| - l1, 0) for codes of both signs, written to `out`, which is another tensor."""
+    if non_negative:
+        return torch.sub(u, l1, out=out).clamp_(min=0)
+    return torch.sub(u, torch.clamp(u, -l1, l1, out=out), out=out)
+
+
+def kkt_residual(z: Tensor, correlation: Tensor, l1: Tensor | float, non_negative: bool) -> Tensor:
+    """By how much codes miss the conditions for an optimum of 1/2 |x - Phi z|^2 + l1 |z|_1 [B], 0 at the optimum.
+
+    With c = Phi' (x - Phi z) these are c_k = l1 sign z_k where z_k is not 0, and |c_k| <= l1 (c_k <= l1 for non-negative codes) where it is.
+
+    Args:
+        z: codes [B, K].
+        correlation: c [B, K].
+        l1: lambda.
+        non_negative: whether codes must not be negative; one that is misses by its size too.
+    """
+    active = (correlation - l1 * z.sign()).abs()
+    silent = ((correlation if non_negative else correlation.abs()) - l1).clamp(min=0)
+    missed = torch.where(z == 0, silent, active)
+    return (torch.maximum(missed, -z) if non_negative else missed).amax(1)

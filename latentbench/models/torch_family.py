@@ -1,0 +1,79 @@
+"""Families out of torch.distributions: any distribution with `rsample` and a registered KL, in about ten lines."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import Distribution, kl_divergence
+
+from latentbench.models.codes import Posterior
+from latentbench.models.family import AmortisedFamily
+from latentbench.streams import forked
+
+
+class TorchPosterior(Posterior):
+    """A batch of independent distributions over K dimensions, with the prior that the KL is taken to."""
+
+    def __init__(self, q: Distribution, p: Distribution) -> None:
+        self.q, self.p = q, p
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean [B, K]."""
+        return self.q.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance [B, K]."""
+        return self.q.variance
+
+    def rsample(self, temperature: float, generator: Generator) -> Tensor:
+        """The distribution's own reparameterised sample, drawn in a seeded fork of torch's global state."""
+        with _seeded(generator):
+            return self.q.rsample()
+
+    def sample(self, generator: Generator) -> Tensor:
+        """The distribution's own sample, drawn in a seeded fork of torch's global state."""
+        with _seeded(generator):
+            return self.q.sample()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """ln q(z) [B, K]."""
+        return self.q.log_prob(z)
+
+    def kl(self) -> Tensor:
+        """KL(q || p) [B, K], as registered with torch.distributions."""
+        return kl_divergence(self.q, self.p)
+
+
+class TorchFamily(AmortisedFamily):
+    """Set `features` in `__init__`, and say which distributions posterior and prior are.
+
+    A distribution of torch takes no temperature: a relaxed family overrides `posterior` too, with a posterior whose `rsample` does.
+    With `validate_args=False` a run that diverges is recorded as non-finite, rather than as an error of the distribution's own checks.
+    """
+
+    @abstractmethod
+    def posterior_distribution(self, features: Tensor) -> Distribution:
+        """q(z | x) with batch shape [B, K], from features [B, `features`]."""
+
+    @abstractmethod
+    def prior_distribution(self, batch: int) -> Distribution:
+        """p(z) with batch shape [batch, K]."""
+
+    def posterior(self, features: Tensor) -> TorchPosterior:
+        """The posterior, with its KL to the prior."""
+        return TorchPosterior(self.posterior_distribution(features), self.prior_distribution(len(features)))
+
+    def prior(self, batch: int) -> TorchPosterior:
+        """The prior."""
+        p = self.prior_distribution(batch)
+        return TorchPosterior(p, p)
+
+
+def _seeded(generator: Generator) -> AbstractContextManager[None]:
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return forked(int(seed), generator.device)

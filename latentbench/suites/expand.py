@@ -1,0 +1,145 @@
+"""From sweeps to runs: every combination is resolved, and told from those that cannot be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from latentbench.errors import MissingPluginError, UserError, flagged, shortened
+from latentbench.numbers import same
+from latentbench.registry import Registry
+from latentbench.suites.labels import dotted
+from latentbench.suites.resolve import InapplicableError, Resolved, resolve, unread_message
+from latentbench.suites.settings import digest
+from latentbench.suites.sweep import Point, Sweep
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes of a suite's runs. `seeds` None leaves the suite's. `only` selects by the settings of resolved runs."""
+
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    only: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    scale: float = 1.0
+    limit_data: float | None = None
+    seeds: Sequence[int] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The dotted settings that replace a sweep's own."""
+        limit = {} if self.limit_data is None else {"limit_data": self.limit_data}
+        seeds = {} if self.seeds is None else {"seed": list(self.seeds)}
+        return {**self.sets, **limit, **seeds}
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """The flag that each of these settings comes from, for messages."""
+        sets = {key: f"--set {key}={flagged(value)}" for key, value in self.sets.items()}
+        limit = {} if self.limit_data is None else {"limit_data": f"--limit-data {self.limit_data:g}"}
+        seeds = {} if self.seeds is None else {"seed": f"--seeds {shortened(','.join(map(str, self.seeds)))}"}
+        return {**sets, **limit, **seeds}
+
+
+NO_CHANGES = Changes()
+
+
+@dataclass(frozen=True)
+class Unplanned:
+    """A combination that is not trained. `missing_plugin` tells a plugin that could not be loaded from parts that do not go together."""
+
+    settings: Mapping[str, Any]
+    reason: str
+    missing_plugin: bool = False
+
+    @property
+    def id(self) -> str:
+        """An id for the row of failure."""
+        return digest({"unplanned": {key: str(value) for key, value in self.settings.items()}})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One combination of a sweep, as written, and the run that it is or the reason why it is none."""
+
+    point: Point
+    outcome: Resolved | Unplanned
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Its settings, with those of the run, where there is one."""
+        return {**self.point.settings, **(dotted(self.outcome.run) if isinstance(self.outcome, Resolved) else {})}
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """Every combination of a sweep, whatever is selected, and the settings that any of its runs reads."""
+
+    items: Sequence[Item]
+    read: frozenset[str]
+
+
+def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> Expanded:
+    """Resolve every combination of a sweep.
+
+    Raises:
+        UserError: a setting is wrong, is read by no run, or names a part that goes with no other of the sweep; the message says where it was given.
+    """
+    items: list[Item] = []
+    served: set[tuple[str, str]] = set()
+    refused: dict[tuple[str, str], str] = {}
+    read: set[str] = set()
+    for point in sweep.points(changes.settings, changes.flags):
+        try:
+            item = _resolved(point, registry, device, changes.scale)
+        except InapplicableError as error:
+            refused.setdefault((error.part, str(point.settings.get(error.part))), f"{point.where(error.part)}: {error}")
+            items.append(Item(point, Unplanned(point.settings, str(error))))
+            continue
+        except MissingPluginError as error:
+            items.append(Item(point, Unplanned(point.settings, str(error), missing_plugin=True)))
+            read |= sweep.explicit | sweep.defaults  # nobody knows what the missing part would read
+            continue
+        items.append(Item(point, item))
+        read |= item.read
+        served |= {(part, str(point.settings.get(part))) for part in ("family", "estimator", "likelihood", "encoder", "decoder")}
+    for part_and_value, reason in refused.items():
+        if part_and_value not in served:
+            raise UserError(f"{reason}; no run of the sweep can use it")
+    check_read(sweep, sweep.explicit - read, registry, changes)
+    return Expanded(items, frozenset(read))
+
+
+def _resolved(point: Point, registry: Registry, device: str, scale: float) -> Resolved:
+    """The run of a point; what is wrong with it is said of the place where it was said."""
+    try:
+        return resolve(point.settings, registry, device, scale)
+    except MissingPluginError:
+        raise
+    except UserError as error:
+        where = point.where(str(error).partition(":")[0])
+        if scale != 1 and _resolves(point, registry, device):
+            where = f"--scale {scale:g}"
+        raise UserError(f"{where}: {error}") from error
+
+
+def _resolves(point: Point, registry: Registry, device: str) -> bool:
+    try:
+        resolve(point.settings, registry, device)
+    except UserError:
+        return False
+    return True
+
+
+def check_read(sweep: Sweep, unread: Iterable[str], registry: Registry, changes: Changes) -> None:
+    """Refuse settings that nothing reads; where the command line changes settings, those that nothing could read."""
+    for key in sorted(set(unread) - changes.settings.keys()):
+        message = unread_message(key, registry)
+        if not changes.settings or message.startswith("unknown"):
+            raise UserError(f"{sweep.where(key)}: {message}")
+
+
+def selected(item: Item, changes: Changes) -> bool:
+    """Whether `--only` chooses it."""
+    return all(any(same(item.settings.get(key), value) for value in values) for key, values in changes.only.items())

@@ -1,0 +1,269 @@
+"""From a suite's settings to a run: defaults are filled in, parts looked up, and what the run does not read is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache, reduce
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from latentbench.data.dataset import DataSet
+from latentbench.errors import UserError, explain, nearest, written
+from latentbench.models.network import Network
+from latentbench.models.numerics import VERSION as NUMERICS_VERSION
+from latentbench.neutral import with_neutral, without_neutral
+from latentbench.part import Assembly, Options, Part
+from latentbench.registry import Registry
+from latentbench.suites.settings import Run, Settings, Training
+from latentbench.suites.sweep import NESTED, merged
+
+P = TypeVar("P", bound=Part)
+G = TypeVar("G", bound=Options)
+OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}
+
+
+class InapplicableError(Exception):
+    """A combination of parts that cannot be trained; `part` is the setting whose value refuses, the message says why."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(reason)
+        self.part = part
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A run, what it is made of, and which of the given settings it reads."""
+
+    run: Run
+    assembly: Assembly
+    read: frozenset[str]
+
+
+def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale: float = 1.0) -> Resolved:
+    """The run that dotted `settings` (`training.epochs`) describe, with every duration times `scale`.
+
+    Raises:
+        InapplicableError: a part does not apply to this combination.
+        MissingPluginError: a name that no loaded plugin provides, while some plugin is broken.
+        UserError: a name is unknown, a setting is missing or has a wrong value. The message starts with the setting.
+    """
+    family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
+    parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
+    filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
+    options = {owner: _scaled(given, scale, f"{owner}_options") for owner, given in _options(filled, parts).items()}
+    values = _validated(filled, options)
+    if values.dtype == "tf32" and device != "cuda":
+        raise UserError("dtype: tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32")
+    assembly = _assemble(values.latent_dim, parts)
+    _check_applicable(parts, assembly, options)
+    patterns = frozenset().union(*(part.ignored(assembly, options.get(setting, Options())) for setting, part in parts.items()))
+    if values.training.schedule == "constant":
+        patterns |= {"training.restarts", "training.learning_rate_min"}
+    training = _scaled(values.training, scale, "training")
+    if training.beta_hold is None:
+        training = training.model_copy(update={"beta_hold": 0.0 if assembly.linear_decoder else 0.01})  # the authors' choice
+    values = values.model_copy(update={"training": training})
+    kept = _without(values.model_dump(), {key for key in _keys(values) if _ignored(key, patterns)})
+    kept = _without_neutral(kept, options)
+    _check_temperatures(kept["training"], family, patterns)
+    run = Run(
+        **{
+            **kept,
+            "likelihood": assembly.likelihood.name,
+            "encoder": kept.get("encoder"),
+            "estimator": kept.get("estimator"),
+            "beta": kept.get("beta"),
+            "protocol": kept.get("protocol"),
+            "compile": kept["compile"] or None,
+        },
+        device=cast("Any", device),
+        plugins=versions(parts, device),
+        sources=_sources(dataset),
+    )
+    return Resolved(run, assembly, frozenset(key for key in settings if _known(key, options) and not _ignored(key, patterns)))
+
+
+def versions(parts: Mapping[str, type[Part]], device: str) -> dict[str, str]:
+    """`setting:name` -> version of all that decides a run's numbers: its parts, and on CUDA the switches of `latentbench.models.numerics`."""
+    own = {f"{setting}:{part.name}": part.version for setting, part in parts.items()}
+    return own | ({"numerics:cuda": NUMERICS_VERSION} if device == "cuda" else {})
+
+
+def _without_neutral(kept: Mapping[str, Any], options: Mapping[str, Options]) -> dict[str, Any]:
+    """Drop settings and options at the neutral value that they declare."""
+    models: dict[str, type[BaseModel]] = {"training": Training, **{nested: type(options[owner]) for nested, owner in OPTION_OWNERS.items()}}
+    inner = {nested: without_neutral(model, kept[nested]) for nested, model in models.items() if nested in kept}
+    return without_neutral(Settings, {**kept, **inner})
+
+
+def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None:
+    name = settings.get("protocol")
+    if name is not None and (not isinstance(name, str) or name not in dataset.protocols):
+        known = ", ".join(sorted(dataset.protocols)) or "none"
+        raise UserError(
+            f"protocol: unknown protocol {written(name)} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}"
+        )
+    return name
+
+
+def _preferred(parts: Mapping[str, type[Part]], protocol: str | None) -> Mapping[str, Any]:
+    """What the parts prefer where the suite says nothing: their defaults, and over all of those the protocol."""
+    order = [parts[name] for name in ("dataset", "likelihood", "decoder", "encoder", "family", "estimator") if name in parts]
+    layers = [part.defaults for part in order] + [part.protocols.get(protocol or "", {}) for part in order]
+    return reduce(merged, layers)
+
+
+@cache
+def _sources(dataset: type[DataSet]) -> dict[str, str]:
+    return dict(dataset().sources())
+
+
+@cache
+def _ignored(key: str, patterns: frozenset[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _check_applicable(parts: Mapping[str, type[Part]], assembly: Assembly, options: Mapping[str, Options]) -> None:
+    for setting in ("encoder", "decoder"):
+        if setting in parts and getattr(parts[setting], setting) is getattr(Network, setting):
+            raise InapplicableError(setting, f"{setting} '{parts[setting].name}' does not apply: the network has no {setting}")
+    for setting, part in parts.items():
+        reason = part.inapplicable(assembly, options.get(setting, Options()))
+        if reason:
+            raise InapplicableError(setting, f"{setting} '{part.name}' does not apply: {reason}")
+
+
+def _check_temperatures(training: Mapping[str, Any], family: type[Part], patterns: frozenset[str]) -> None:
+    for key in ("temperature_start", "temperature_stop"):
+        if key not in training and not _ignored(f"training.{key}", patterns):
+            raise UserError(f"training.{key}: is missing: family '{family.name}' samples at a temperature")
+
+
+def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]]:
+    """The parts of a run, and the options of each.
+
+    Raises:
+        UserError: a part is not registered.
+    """
+    filled = {k: v for k, v in run.model_dump().items() if v is not None}
+    parts = parts_of(run, registry)
+    complete = {outer: with_neutral(parts[owner].options_model, filled.get(outer, {})) for outer, owner in OPTION_OWNERS.items() if owner in parts}
+    flat = {f"{outer}.{inner}": value for outer, options in complete.items() for inner, value in options.items()}
+    return _assemble(run.latent_dim, parts), _options(flat, parts)
+
+
+def parts_of(run: Run, registry: Registry) -> dict[str, type[Part]]:
+    """The parts of a run by the setting that names them.
+
+    Raises:
+        UserError: a part is not registered.
+    """
+    filled = {k: v for k, v in run.model_dump().items() if v is not None}
+    return _look_up(filled, registry.family(run.family), registry)
+
+
+def _named(settings: Mapping[str, Any], key: str, get: Callable[[str], type[P]]) -> type[P]:
+    """The part that a setting names; errors begin with the setting."""
+    value = settings.get(key)
+    if not isinstance(value, str):
+        raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {written(value)}'}")
+    try:
+        return get(value)
+    except UserError as error:
+        raise type(error)(f"{key}: {error}") from error
+
+
+def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) -> dict[str, type[Part]]:
+    """The parts by the setting that names them. What the family ignores (an encoder, an estimator) is left out."""
+    parts: dict[str, type[Part]] = {
+        "family": family,
+        "dataset": _named(filled, "dataset", registry.dataset),
+        "likelihood": _named(filled, "likelihood", registry.likelihood),
+        "decoder": _named(filled, "decoder", registry.network),
+    }
+    if not family.names_ignored("encoder"):
+        parts["encoder"] = _named(filled, "encoder", registry.network)
+    if not family.names_ignored("estimator"):
+        parts["estimator"] = _named(filled, "estimator", registry.estimator)
+    return parts
+
+
+def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict[str, Options]:
+    """The options of every part that can have some; those that a part does not know are somebody else's."""
+    options: dict[str, Options] = {}
+    for nested, owner in OPTION_OWNERS.items():
+        model = parts[owner].options_model if owner in parts else Options
+        given = {name: filled[f"{nested}.{name}"] for name in model.model_fields if f"{nested}.{name}" in filled}
+        try:
+            options[owner] = model.model_validate(given)
+        except ValidationError as error:
+            raise UserError(f"{explain(error, model, given, nested)} (option of {owner} '{parts[owner].name}')") from error
+    return options
+
+
+def _scaled(given: G, scale: float, key: str) -> G:
+    """Options or training settings of a run that is `scale` times as long, checked once more."""
+    changed = given.scaled(scale).model_dump()
+    try:
+        return type(given).model_validate(changed)
+    except ValidationError as error:
+        raise UserError(explain(error, type(given), changed, key)) from error
+
+
+def _assemble(latent_dim: int, parts: Mapping[str, type[Part]]) -> Assembly:
+    return Assembly(
+        dataset=cast("Any", parts["dataset"]),
+        latent_dim=latent_dim,
+        family=cast("Any", parts["family"]),
+        likelihood=cast("Any", parts["likelihood"]),
+        decoder=cast("Any", parts["decoder"]),
+        encoder=cast("Any", parts.get("encoder")),
+        estimator=cast("Any", parts.get("estimator")),
+    )
+
+
+def _validated(filled: Mapping[str, Any], options: Mapping[str, Options]) -> Settings:
+    nested: dict[str, Any] = {key: value for key, value in filled.items() if "." not in key}
+    nested["training"] = {key.removeprefix("training."): value for key, value in filled.items() if key.startswith("training.")}
+    for name, owner in OPTION_OWNERS.items():
+        nested[name] = options[owner].model_dump(mode="json", exclude_none=True)
+    try:
+        return Settings.model_validate(nested)
+    except ValidationError as error:
+        raise UserError(explain(error, Settings, nested)) from error
+
+
+def _keys(values: Settings) -> list[str]:
+    dumped = values.model_dump()
+    return [key for key in dumped if key not in NESTED] + [f"{outer}.{inner}" for outer in NESTED for inner in dumped[outer]]
+
+
+def _without(dumped: Mapping[str, Any], unread: set[str]) -> dict[str, Any]:
+    """Drop unread settings, and None: it means that nothing was said."""
+    kept: dict[str, Any] = {}
+    for key, value in dumped.items():
+        if key in NESTED:
+            kept[key] = {k: v for k, v in value.items() if f"{key}.{k}" not in unread and v is not None}
+        elif key not in unread and value is not None:
+            kept[key] = value
+    return kept
+
+
+def _known(key: str, options: Mapping[str, Options]) -> bool:
+    """Whether a part of this run has the option that a dotted key names; other settings are always known."""
+    outer, _, inner = key.partition(".")
+    return outer not in OPTION_OWNERS or inner in type(options[OPTION_OWNERS[outer]]).model_fields
+
+
+def unread_message(key: str, registry: Registry) -> str:
+    """Why nobody reads an explicit setting: no part has such an option, or every part ignores it."""
+    outer, _, inner = key.partition(".")
+    if outer in OPTION_OWNERS:
+        kinds = {"family_options": "families", "estimator_options": "estimators"}.get(outer, "networks")
+        known = sorted({name for part in registry.parts[kinds].values() for name in part.options_model.model_fields})
+        if inner not in known:
+            return f"unknown option '{key}'{nearest(inner, known)}; known: {', '.join(known) or 'none'}"
+    return f"no run of the sweep reads '{key}'"

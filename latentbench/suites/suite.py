@@ -1,0 +1,244 @@
+"""Suite files: YAML that names sweeps of runs; every error says file and line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from latentbench.errors import UserError, nearest, shortened, unknown, written
+from latentbench.numbers import check_distinct, parse_numbers
+from latentbench.part import Options
+from latentbench.suites.profile import Engine, EngineSpec
+from latentbench.suites.sweep import NESTED, EvaluationSpec, Override, Sweep, check_key, merged
+from latentbench.suites.yaml_source import Place, Source
+
+MAX_NAME = 100
+
+
+def _check_name(name: str) -> str:
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise ValueError(f"a name is 1 to {MAX_NAME} printable characters")
+    return name
+
+
+def _seeds(value: Any) -> Any:
+    """Seeds as a list; a text like `1-5` is one too, and so is a single number."""
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return parse_numbers(str(value))
+    return value
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    check_distinct(seeds)
+    return seeds
+
+
+def _asked(value: Any) -> dict[str, dict[str, Any]]:
+    """An evaluation as `{name: options}`."""
+    entry = {value: {}} if isinstance(value, str) else value
+    if not isinstance(entry, dict) or not entry or not all(isinstance(options, dict) for options in entry.values()):
+        raise ValueError("an evaluation is a name, or `name: {options}`")
+    return entry
+
+
+def _tables(value: Any) -> list[str]:
+    tables = value if isinstance(value, list) else [value]
+    if not all(isinstance(table, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", table) for table in tables):
+        raise ValueError("expected a folder and a table, as in published/table5, or a list of them")
+    return tables
+
+
+class Leaderboard(Options):
+    """Which table `latentbench run` ends with; the same words as `latentbench compare`."""
+
+    metric: str = Field(description="Metric in the cells.")
+    rows: list[str] = Field(description="Settings whose values name the rows.")
+    columns: list[str] = Field(default_factory=list, description="Settings whose values name the columns.")
+    index: float | None = Field(None, description="Index of the metric (a threshold, a sample size), where it has one.")
+
+
+class SuiteFile(Options):
+    """What a suite file may hold."""
+
+    name: Annotated[str, AfterValidator(_check_name)] = Field(description="Name of the suite.")
+    description: str = Field("", description="What it is for.")
+    include: list[str] = Field(default_factory=list, description="Other suite files, relative to this one, whose runs are part of this suite.")
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], BeforeValidator(_seeds), AfterValidator(_distinct)] = Field(
+        default_factory=lambda: [1, 2, 3, 4, 5], min_length=1, description="Seeds of every run: a list, or a text like 1-5."
+    )
+    evaluations: list[Annotated[dict[str, dict[str, Any]], BeforeValidator(_asked)]] = Field(
+        default_factory=list, description="What is measured: names, or `name: {options}`."
+    )
+    defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
+    sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
+    leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
+    engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
+    expect: Annotated[list[str], BeforeValidator(_tables)] = Field(
+        default_factory=list, description="Published tables that its runs are to be compared with: a folder beside the suite's results, and a table."
+    )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite with those it includes. `source` is its own file; `notes` are remarks for the user that are no mistakes."""
+
+    name: str
+    sweeps: tuple[Sweep, ...]
+    leaderboard: Leaderboard | None
+    source: Source
+    description: str = ""
+    expect: tuple[str, ...] = ()
+    engine: EngineSpec | None = None
+    notes: tuple[str, ...] = ()
+
+
+def load_suite(path: Path) -> Suite:
+    """Read a suite file and those it includes.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or says something that a suite cannot say; the message names file and line.
+    """
+    return _load(path, ())
+
+
+def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
+    source = Source.read(path, "suite", "`name` and `sweeps`")
+    try:
+        suite = SuiteFile.model_validate(source.data)
+    except ValidationError as error:
+        raise UserError(source.explain(error, SuiteFile)) from error
+    here = path.resolve()
+    if here in parents:
+        raise UserError(f"{source.where(('include',))}: the suite includes itself")
+    included = [_load(_included(name, source.where(("include", index)), path), (*parents, here)) for index, name in enumerate(suite.include)]
+    if not suite.sweeps and not included:
+        raise UserError(f"{path}: the suite has no sweeps")
+    for part, names in (("rows", suite.leaderboard.rows), ("columns", suite.leaderboard.columns)) if suite.leaderboard else ():
+        for index, name in enumerate(names):
+            _check_at(source, ("leaderboard", part, index), name)
+    evaluations = tuple(_evaluations(suite, source))
+    own = [_sweep(index, raw, suite, evaluations, source) for index, raw in enumerate(suite.sweeps)]
+    return Suite(
+        suite.name,
+        (*(sweep for child in included for sweep in child.sweeps), *own),
+        suite.leaderboard,
+        source,
+        suite.description,
+        tuple(dict.fromkeys([*(name for child in included for name in child.expect), *suite.expect])),
+        None if suite.engine is None else suite.engine.spec(source),
+        tuple(dict.fromkeys([*(note for child in included for note in child.notes), *_missing_tables(suite, source)])),
+    )
+
+
+def _included(name: str, where: str, parent: Path) -> Path:
+    path = parent.parent / name
+    if not os.path.isfile(path):  # unlike Path.is_file it answers for names that are too long as well
+        beside = [p.name for p in parent.parent.glob("*.y*ml")]
+        problem = "is a folder" if os.path.isdir(path) else f"does not exist{nearest(name, beside)}"
+        raise UserError(f"{where}: suite file {shortened(str(path), 500)} {problem}")
+    return path
+
+
+def _missing_tables(suite: SuiteFile, source: Source) -> Iterator[str]:
+    """Remarks on published folders that are not there: `results/FOLDER` in the suite's folder, or in one above it.
+
+    Raises:
+        UserError: a folder is there, and has no such table.
+    """
+    above = [source.path.resolve().parent, *source.path.resolve().parent.parents]
+    for index, name in enumerate(suite.expect):
+        where = source.where(("expect", index))
+        folder, _, table = name.partition("/")
+        found = next((path for up in above if os.path.isdir(path := up / "results" / folder)), None)
+        if found is None:
+            yield f"{where}: expect {shortened(name)}: there is no folder results/{shortened(folder)} beside the suite or above it"
+            continue
+        tables = {path.stem for kind in ("summaries", "runs", "metrics") for path in (found / kind).glob("*.parquet")}
+        if table not in tables:
+            raise UserError(f"{where}: expect: {unknown(f'table of results/{folder}', table, tables)}")
+
+
+def _evaluations(suite: SuiteFile, source: Source) -> Iterator[EvaluationSpec]:
+    for index, entry in enumerate(suite.evaluations):
+        for name, options in entry.items():
+            yield EvaluationSpec(name, options, source.where(("evaluations", index)))
+
+
+def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple[EvaluationSpec, ...], source: Source) -> Sweep:
+    at = ("sweeps", index)
+    own = {key: value for key, value in raw.items() if key not in ("zip", "exclude", "overrides")}
+    axes, defaults = _dotted(own, source, at), _dotted(suite.defaults, source, ("defaults",))
+    zipped = _dotted(raw.get("zip", {}), source, (*at, "zip"))
+    _check_zip(zipped, axes, source, (*at, "zip"))
+    excluded = [(_dotted(rule, source, place), source.where(place)) for rule, place in _rules(raw, "exclude", source, at)]
+    overrides = [_override(rule, source, place) for rule, place in _rules(raw, "overrides", source, at)]
+    lines = {"": source.where(at), "seed": source.where(("seeds",))}
+    for override in overrides:
+        lines |= {key: line for key, line in override.lines.items() if key}
+    for keys, place in ((defaults, ("defaults",)), (axes, at), (zipped, (*at, "zip"))):
+        lines |= {key: source.where((*place, *key.split("."))) for key in keys}
+    return Sweep(
+        axes={"seed": list(suite.seeds), **merged(defaults, axes)},
+        zipped=zipped,
+        excluded=tuple(excluded),
+        overrides=tuple(overrides),
+        explicit=frozenset({*axes, *zipped, *(key for override in overrides for key in override.settings)}),
+        defaults=frozenset(defaults),
+        evaluations=evaluations,
+        lines=lines,
+        file=source.path,
+    )
+
+
+def _override(rule: dict[str, Any], source: Source, at: Place) -> Override:
+    if set(rule) != {"match", "set"} or not all(isinstance(rule[key], dict) for key in rule):
+        raise UserError(f"{source.where(at)}: an override has two parts, `match: {{...}}` and `set: {{...}}`")
+    settings = _dotted(rule["set"], source, (*at, "set"))
+    lines = {key: source.where((*at, "set", *key.split("."))) for key in settings}
+    return Override(_dotted(rule["match"], source, (*at, "match")), settings, {**lines, "": source.where(at)})
+
+
+def _check_zip(axes: dict[str, Any], swept: dict[str, Any], source: Source, at: Place) -> None:
+    lengths = {key: len(value) if isinstance(value, list) else None for key, value in axes.items()}
+    if axes and (None in lengths.values() or len(set(lengths.values())) != 1 or 0 in lengths.values()):
+        raise UserError(f"{source.where(at)}: zip needs lists of one length, got {', '.join(f'{k}: {v}' for k, v in lengths.items())}")
+    for key in axes.keys() & swept.keys():
+        raise UserError(f"{source.where((*at, *key.split('.')))}: '{key}' is in zip and in its sweep")
+
+
+def _rules(sweep: dict[str, Any], kind: str, source: Source, at: Place) -> Iterator[tuple[dict[str, Any], Place]]:
+    rules = sweep.get(kind, [])
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise UserError(f"{source.where((*at, kind))}: '{kind}' is a list of mappings, got {written(rules)}")
+    for index, rule in enumerate(rules):
+        yield rule, (*at, kind, index)
+
+
+def _dotted(raw: Any, source: Source, at: Place) -> dict[str, Any]:
+    """Nested settings as dotted keys, their names checked."""
+    if not isinstance(raw, dict):
+        raise UserError(f"{source.where(at)}: expected settings like `family: poisson`, got {written(raw)}")
+    flat: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in NESTED and not isinstance(value, dict):
+            raise UserError(f"{source.where((*at, key))}: '{key}' holds settings, got {written(value)}")
+        settings = {f"{key}.{inner}": v for inner, v in value.items()} if key in NESTED else {key: value}
+        for name in settings:
+            _check_at(source, (*at, *name.split(".")), name)
+            if name in flat:
+                raise UserError(f"{source.where((*at, *name.split('.')))}: '{name}' is given twice")
+        flat.update(settings)
+    return flat
+
+
+def _check_at(source: Source, at: Place, key: str) -> None:
+    try:
+        check_key(key)
+    except UserError as error:
+        raise UserError(f"{source.where(at)}: {error}") from error
