@@ -15,10 +15,11 @@ test: .venv/installed-test  ## the tests; PYTEST_ARGS=--slow runs slow ones too
 test-lowest: .venv-lowest/installed  ## the same on the lowest versions that pyproject.toml admits; how long --help takes is the newest's affair
 	$(LOWEST)/python -m pytest -n 2 -k "not help_is_quick" $(PYTEST_ARGS)
 
-lint: .venv/installed-lint  ## ruff and mypy, as CI runs them
+lint: .venv/installed-lint  ## ruff, mypy and the order of the rooms, as CI runs them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: .venv/installed-bench  ## the speed table, and the curves of benchmarks/growth.png; some ten minutes
 	$(BIN)/python -m benchmarks

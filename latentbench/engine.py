@@ -17,11 +17,11 @@ class Engine(Part, ABC):
     The options are what a suite or a profile says in its `engine:` section, and what the flags `--gpus`, `--per-gpu` and `--cpus` say, where the
     engine has options of these names. An engine is no part of a run's identity: only its `device` is.
 
-    There are two ways to write one. An engine that executes runs itself takes them from the work (`Work.take`), calls `latentbench.execution.execute.execute`
-    wherever it likes, asks meanwhile whether they are still its own (`Work.keep`), and says how they ended (`Work.end`, `fail`, `put_back`,
-    `give_up`), as `local` does.
-    An engine that starts pilots elsewhere lets each call `latentbench.execution.worker.work_off`, or `latentbench worker`, which does queued runs of the
-    results folder until none is left, and follows them from the folder (`Work.follow`), as `slurm` does.
+    There are two ways to write one. An engine that executes runs itself takes them from the work (`Work.take`), calls
+    `latentbench.execution.execute.execute` wherever it likes, asks meanwhile whether they are still its own (`Work.keep`), and says how they ended
+    (`Work.end`, `fail`, `put_back`, `give_up`), as `local` does.
+    An engine that starts pilots elsewhere lets each call `latentbench.execution.worker.work_off`, or `latentbench worker`, which does queued runs of
+    the results folder until none is left, and follows them from the folder (`Work.follow`), as `slurm` does.
     """
 
     default: ClassVar[bool] = False

@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -19,6 +19,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+Sources = Mapping[str, str]
+"""Source file, as `package/module.py` -> hash over what it means."""
 GROUP = "latentbench"
 """The group of entry points that names plugins."""
 UNSAID = ("kind", "type_comment")

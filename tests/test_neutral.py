@@ -43,7 +43,7 @@ def test_a_new_option_at_its_neutral_value_leaves_all_ids_as_they_are(root, late
         replace(sweep, axes={**sweep.axes, "family_options.sharpness": 1.0}) if "latent_dim" in sweep.axes else sweep for sweep in suite.sweeps
     )
     plan = make_plan(replace(suite, sweeps=sweeps), later, "cpu")
-    assert [f"{item.run.id} {Job(item.run, ()).about}" for item in plan.runs] == golden(root, "quick")
+    assert [f"{item.run.id} {item.run.about}" for item in plan.runs] == golden(root, "quick")
 
 
 def test_at_another_value_it_is_another_run(make_run, later, registry):

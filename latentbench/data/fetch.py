@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -14,7 +15,9 @@ from rich.progress import Progress as Bars
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Progress
 from latentbench.errors import UserError
-from latentbench.registry import Registry
+
+if TYPE_CHECKING:
+    from latentbench.registry import Registry
 
 
 def listing(registry: Registry) -> list[tuple[str, ...]]:

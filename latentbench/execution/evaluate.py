@@ -17,12 +17,12 @@ from torch import Tensor
 from latentbench.contract import check_class, described, origin
 from latentbench.errors import UserError
 from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.execution.job import EvaluationPlan
 from latentbench.neutral import with_neutral
 from latentbench.registry import Registry
 from latentbench.results.provenance import environment, evaluation_sources, hardware
 from latentbench.results.store import Store
 from latentbench.streams import stream
+from latentbench.suites.evaluation_plan import EvaluationPlan
 
 MAX_TOLD = 3
 """How many metrics that are not finite a message names."""

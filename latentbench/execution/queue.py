@@ -17,10 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentbench.errors import UserError
-from latentbench.execution.job import EvaluationPlan, Job
+from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases, is_gone, this_process
 from latentbench.files import listed, read_json, remove, write_atomically
 from latentbench.results.store import Store
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.settings import Run
 
 VERSION = 2

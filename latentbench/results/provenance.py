@@ -8,51 +8,31 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from latentbench.evaluation.evaluation import Evaluation
-from latentbench.imported import hashes
+from latentbench.imported import Sources, hashes
 from latentbench.part import Assembly
 
 TRAINING = (
-    "latentbench.execution.execute",
-    "latentbench.models.numerics",
-    "latentbench.suites.resolve",
-    "latentbench.training.schedules",
-    "latentbench.suites.settings",
-    "latentbench.training.train",
+    *("latentbench.execution.execute", "latentbench.models.numerics", "latentbench.suites.resolve", "latentbench.suites.settings"),
+    *("latentbench.training.schedules", "latentbench.training.train"),
 )
 """Modules of the core that decide how models are trained."""
 EVALUATION = ("latentbench.execution.evaluate", "latentbench.evaluation.evaluation")
 """Modules of the core that decide how they are evaluated."""
 MODEL = (
-    *(
-        "latentbench.data.cache",
-        "latentbench.models.codes",
-        "latentbench.data.dataset",
-        "latentbench.models.estimator",
-        "latentbench.models.family",
-        "latentbench.models.likelihood",
-    ),
-    *(
-        "latentbench.models.location_scale",
-        "latentbench.models.model",
-        "latentbench.models.network",
-        "latentbench.models.objective",
-        "latentbench.part",
-    ),
-    *("latentbench.models.sparse_coding", "latentbench.streams", "latentbench.models.torch_family"),
+    *("latentbench.data.cache", "latentbench.data.dataset", "latentbench.part", "latentbench.streams"),
+    *(f"latentbench.models.{name}" for name in ("codes", "estimator", "family", "likelihood", "location_scale", "model", "network", "objective")),
+    *("latentbench.models.sparse_coding", "latentbench.models.torch_family"),
 )
 """Modules of the core that decide what a model computes. What is in none of these lists plans, stores and shows."""
 PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic")
 MODULES = {"scikit-learn": "sklearn"}
 """Packages that are imported by another name."""
-
-Sources = Mapping[str, str]
-"""Source file, as `package/module.py` -> hash over what it means."""
 
 
 def training_sources(assembly: Assembly) -> dict[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentbench.results.provenance import Sources, changed
+from latentbench.imported import Sources
+from latentbench.results.provenance import changed
 
 KEY = "code"
 """The tensor of a saved state that holds the sources, as JSON."""

@@ -10,8 +10,9 @@ from itertools import chain
 from typing import Any
 
 from latentbench.errors import failure_line
+from latentbench.imported import Sources
 from latentbench.registry import Registry
-from latentbench.results.provenance import Sources, changed, evaluation_sources, sources_of, training_sources
+from latentbench.results.provenance import changed, evaluation_sources, sources_of, training_sources
 from latentbench.results.state_code import other_code_in
 from latentbench.results.store import EVALUATION_FAILED, Store, revision
 from latentbench.suites.plan import Plan, Planned

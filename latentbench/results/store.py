@@ -10,8 +10,8 @@ Every fragment is written to a temporary name and renamed, so a reader never see
 `done`, the trained model is there, and so is every evaluation that did not fail; where an evaluation's metrics are, the rest of it is.
 `pandas.read_parquet("results/metrics")` reads a whole table.
 
-A compact file of a table (`latentbench.execution.compaction`) holds rows of many runs. That of `runs` is written last, and makes those of its number count; a
-run's own fragments hide its rows there: the one in `runs` all of them, any other those of its evaluation.
+A compact file of a table (`latentbench.execution.compaction`) holds rows of many runs. That of `runs` is written last, and makes those of its number
+count; a run's own fragments hide its rows there: the one in `runs` all of them, any other those of its evaluation.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from latentbench.suites.settings import Run
 from latentbench.suites.sweep import NESTED
 
 NAMED = ("family", "estimator", "dataset", "encoder", "decoder", "seed")
-"""Settings that `Job.about` has."""
+"""Settings that `Run.about` has."""
 INTERNAL = ("plugins", "sources", "device")
 """Fields of a run that no suite sets."""
 

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from latentbench.errors import MissingPluginError, UserError, explain, flagged, nearest, shortened
 from latentbench.evaluation.evaluation import Evaluation
-from latentbench.execution.job import EvaluationPlan, Job
+from latentbench.imported import Sources
 from latentbench.neutral import without_neutral
 from latentbench.numbers import same
 from latentbench.part import Assembly, Options
 from latentbench.registry import Registry
-from latentbench.results.provenance import Sources
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.expand import NO_CHANGES, Changes, Expanded, Item, Unplanned, check_read, expand, selected
 from latentbench.suites.labels import joined, varying
 from latentbench.suites.leaderboard import check_leaderboard
@@ -55,7 +55,7 @@ class Planned:
     @property
     def label(self) -> str:
         """The run in a few words that no other run of the suite has."""
-        return f"{Job(self.run, ()).about} {joined(self.varying)}".rstrip()
+        return f"{self.run.about} {joined(self.varying)}".rstrip()
 
 
 @dataclass(frozen=True)

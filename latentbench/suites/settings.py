@@ -150,6 +150,12 @@ class Run(BaseModel):
         return copied
 
     @property
+    def about(self) -> str:
+        """The run in a few words."""
+        networks = "|".join(name for name in (self.encoder, self.decoder) if name)
+        return " ".join(word for word in (self.family, self.estimator, self.dataset, networks, f"seed {self.seed}") if word)
+
+    @property
     def train_settings(self) -> Training:
         """The training settings; those that the run does not read are at defaults that mean nothing to it."""
         return Training(**with_neutral(Training, self.training))

@@ -51,7 +51,7 @@ def execute_in_process(job: Job, results: Path, owner: str, device: str, connect
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server blocks it
     last, first = 0.0, -1
     device = use(device)
-    _log(f"{job.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
+    _log(f"{job.run.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
 
     def report(step: int, steps: int) -> None:
         nonlocal last, first

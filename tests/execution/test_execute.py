@@ -11,10 +11,11 @@ import pytest
 
 from latentbench.errors import NonFiniteError
 from latentbench.execution.execute import InterruptedRunError, execute
-from latentbench.execution.job import EvaluationPlan, Job
+from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError, Leases
 from latentbench.files import cannot_store
 from latentbench.results.store import Store
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from tests.kit import Killer, in_a_fork, same
 
 

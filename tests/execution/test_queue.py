@@ -8,10 +8,11 @@ import pytest
 
 from latentbench.errors import UserError
 from latentbench.execution.execute import execute
-from latentbench.execution.job import EvaluationPlan, Job
+from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases
 from latentbench.execution.queue import Cancelled, cancel, enqueue, prune, queues, waiting
 from latentbench.results.store import Store, revision
+from latentbench.suites.evaluation_plan import EvaluationPlan
 
 
 @pytest.fixture

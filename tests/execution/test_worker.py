@@ -10,7 +10,7 @@ import pytest
 
 from latentbench.errors import UserError
 from latentbench.execution.execute import execute
-from latentbench.execution.job import EvaluationPlan, Job
+from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases
 from latentbench.execution.progress import Progress
 from latentbench.execution.queue import cancel, enqueue, queues
@@ -19,6 +19,7 @@ from latentbench.execution.worker import work_off
 from latentbench.part import Options
 from latentbench.results.store import Store
 from latentbench.runner import run_suite
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.launch import Launch
 from tests.kit import TWELVE, same
 

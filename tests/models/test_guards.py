@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from latentbench.execution.execute import execute
-from latentbench.execution.job import EvaluationPlan, Job
+from latentbench.execution.job import Job
 from latentbench.models.model import build_model
 from latentbench.registry import build_registry
 from latentbench.results.store import Store
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.resolve import InapplicableError, assemble, resolve
 from latentbench.training.train import new_state, train
 

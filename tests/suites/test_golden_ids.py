@@ -6,7 +6,6 @@ changed.
 
 import pytest
 
-from latentbench.execution.job import Job
 from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import load_suite
 
@@ -19,6 +18,6 @@ def golden(root, name):
 @pytest.mark.parametrize(("name", "runs"), [("quick", 52), ("paper", 1600)])
 def test_ids_are_the_golden_ones(name, runs, root, registry):
     plan = make_plan(load_suite(root / "suites" / f"{name}.yaml"), registry, "cpu")
-    ids = [f"{item.run.id} {Job(item.run, ()).about}" for item in plan.runs]
+    ids = [f"{item.run.id} {item.run.about}" for item in plan.runs]
     assert len(ids) == runs
     assert ids == golden(root, name)
