@@ -272,7 +272,7 @@ def _is_whole(content: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) in (int, float) and 0 <= value < 1e15  # beyond that there are no steps to count; not a number is not at least 0
 
 
 def _link_or_make(draft: Path, lease: Path, content: str) -> None:

@@ -135,14 +135,12 @@ def cancel(results: Path) -> Cancelled:
     store.check_exists()
     files = listed(results / "queue", ".json")
     try:
-        queued, problem = set(waiting(results, store)), None
+        queued, working = set(waiting(results, store)), Leases(results / "leases").busy()
     except UserError as error:
-        queued, problem = set(), error
-    for path in files:
-        remove(path)
-    if problem is not None:
-        raise UserError(f"the queue of {results} is empty now; how many runs it had is not known: {problem}")
-    working = Leases(results / "leases").busy()
+        raise UserError(f"the queue of {results} is empty now; how many runs it had is not known: {error}") from error
+    finally:
+        for path in files:
+            remove(path)
     return Cancelled(len(queued - working), len(working))
 
 

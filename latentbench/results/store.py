@@ -102,12 +102,12 @@ class Store:
         What killed processes have left half written is removed.
         """
         self.check_whole()
-        probe = self.path / f".probe.{uuid.uuid4().hex}.tmp"
+        probe = self.path / f".probe.{uuid.uuid4().hex}"
         try:
             write_atomically(probe, b"")
             now = probe.stat().st_mtime
             probe.unlink()
-            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+            for folder in (self.path / name for name in FOLDERS):
                 if folder.exists() and not folder.is_dir():
                     raise UserError(f"{folder} is in the way: results have a folder of that name; move it away")
                 for left_over in listed(folder, ".tmp", hidden=True):

@@ -171,7 +171,7 @@ def _named(path: Path) -> Iterator[None]:
     """Let errors of parsing name the file."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; pyarrow's own have no number
         raise DamagedError(damaged(path, str(error))) from error

@@ -241,6 +241,8 @@ PLAIN = {
     "a lease nested too deeply": (in_place("leases/RUN.1.json", text(DEEP)), {"status", "compact"}),
     "a progress file of texts": (in_place("leases/RUN.progress", progress('["1", "2", "3"]')), {"status", "compact"}),
     "a progress file of one number": (in_place("leases/RUN.progress", progress("[1]")), {"status", "compact"}),
+    "a progress file of something that is no number": (in_place("leases/RUN.progress", progress("[1, 2, NaN]")), {"status", "compact"}),
+    "a progress file of a number without end": (in_place("leases/RUN.progress", progress(f"[1, {'9' * 4000}, 1]")), {"status", "compact"}),
     "a progress file that is a pipe": (
         in_place("leases/RUN.progress", lambda p: (lease()(p.with_name(f"{p.stem}.1.json")), os.mkfifo(p))),
         {"status", "compact"},
