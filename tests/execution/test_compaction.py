@@ -73,9 +73,9 @@ def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, 
 
     for stop in range(100):
         store = Store(tmp_path / str(stop))
-        fill(store)
+        fill(store, evaluations=("elbo",))
         join_fragments(store)
-        fill(store, ["c3", "d4"], 2.0)
+        fill(store, ["c3", "d4"], 2.0, evaluations=("elbo",))
         store.forget("b2")
         fill(store, ["b2"], 3.0, evaluations=())  # of which no units are left
         before, left = rows_of(store), [stop]
