@@ -239,6 +239,7 @@ def site(tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_a_quarantined_plugin_is_named_by_every_command_and_stops_none(site):
     site.install("latentbench-typo", "latentbench_typo", MISSPELT)
     warning = "warning: plugin 'latentbench_typo' is left out: unknown hook 'register_famillies'"
@@ -253,6 +254,7 @@ def test_a_quarantined_plugin_is_named_by_every_command_and_stops_none(site):
     assert "latentbench_typo (unknown hook" in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_name_clash_blocks_what_needs_the_name_and_can_be_chosen(site):
     site.install("latentbench-rival", "latentbench_rival", RIVAL)
     both = "plugins 'latentbench_gaussian' and 'latentbench_rival' register the family 'gaussian'"

@@ -133,6 +133,7 @@ def test_failures_are_rows_and_the_others_go_on(cli, suite_file, tmp_path):
     assert "3 runs, 1 not run again, 2 to run" in cli(*words, "--retry", "all").out
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_fails_only_the_runs_that_need_it(tmp_path, suite_file):
     folder = tmp_path / "plugins"
     (folder / "latentbench_broken-1.dist-info").mkdir(parents=True)

@@ -67,6 +67,7 @@ def test_a_full_disk_of_the_output_is_one_message(tmp_path):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("families", "code"), [("[poisson, gaussian]", 0), ("[test_diverging, gaussian]", 1)])
 def test_training_outlives_the_reader_of_its_output(families, code, tmp_path):
     (tmp_path / "suite.yaml").write_text(SUITE.replace("FAMILIES", families))

@@ -291,6 +291,7 @@ def test_flat_images_fail_the_run_with_the_shape_that_came(installed, suite_file
     assert "Traceback" not in answer.stdout + answer.stderr
 
 
+@pytest.mark.slow
 def test_shared_images_are_counted_once_and_the_count_is_kept(installed, suite_file, tmp_path):
     suite = suite_file(SUITE.format(evaluations="[elbo]", family="[gaussian, laplace]", dataset="shared_images"))
     warning = "warning: data set shared_images: 7 of 50 validation images are among the training images too"

@@ -120,6 +120,7 @@ except InterruptedRunError:
 """
 
 
+@pytest.mark.slow
 def test_other_code_does_not_resume_a_saved_state(plugin, suite, tmp_path):
     assert "interrupted" in plugin.call("-c", INTERRUPT, suite, tmp_path / "r").stdout
     assert "missing (interrupted)" in state(plugin.latentbench("plan", suite, "--results", tmp_path / "r"))
@@ -144,6 +145,7 @@ def test_prepared_data_are_those_of_the_code_that_prepares_them(plugin, tmp_path
     assert plugin.call(*load).stdout == "1.0\n"
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_version_leaves_a_run_queued_and_names_both(plugin, suite, tmp_path):
     queued = (
         INTERRUPT.partition("try:")[0]
@@ -170,6 +172,7 @@ def test_only_the_evaluations_that_are_missing_are_run(plugin, suite_file, tmp_p
     assert plugin.calls() == ["counted_too"]
 
 
+@pytest.mark.slow
 def test_a_stale_run_that_lacks_an_evaluation_says_both_and_is_measured_without_training(plugin, suite_file, tmp_path):
     words = ("--results", tmp_path / "r")
     plugin.latentbench("run", suite_file(SUITE.replace("[elbo]", "[elbo, counted]")), *words, *INLINE)
@@ -195,6 +198,7 @@ def test_a_stale_run_that_lacks_an_evaluation_says_both_and_is_measured_without_
     assert "choose one" in both.stderr
 
 
+@pytest.mark.slow
 def test_refresh_measures_again_what_other_code_has_measured(plugin, suite_file, tmp_path):
     """The model's code is as it was: nothing is trained."""
     words = ("--results", tmp_path / "r", *INLINE)
