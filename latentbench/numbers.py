@@ -24,17 +24,16 @@ def _number(value: object) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def check_kind(value: object, annotation: object) -> None:
+def check_kind(value: object, kinds: frozenset[object]) -> None:
     """Check what pydantic would convert: true is no 1, `1_000` no number, and `no` no boolean.
 
     Args:
         value: what was given for a field, or a list of it.
-        annotation: the field's type.
+        kinds: the types that the field may have, as `kinds_of` tells them.
 
     Raises:
         ValueError: it is of another kind than the field.
     """
-    kinds = _kinds(annotation)
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if kinds & {int, float} and not kinds & {bool, Any} and isinstance(item, bool):
             raise ValueError("expected a number; true and false are none")
@@ -44,10 +43,12 @@ def check_kind(value: object, annotation: object) -> None:
             raise ValueError("expected a boolean, true or false")
 
 
-def _kinds(annotation: object) -> set[object]:
+def kinds_of(annotation: object) -> frozenset[object]:
     """The types that an annotation is made of, those of literals included."""
     parts = get_args(annotation)
-    return set().union(*map(_kinds, parts)) if parts else {annotation if isinstance(annotation, type) or annotation is Any else type(annotation)}
+    if parts:
+        return frozenset().union(*map(kinds_of, parts))
+    return frozenset({annotation if isinstance(annotation, type) or annotation is Any else type(annotation)})
 
 
 def parse_numbers(text: str) -> list[int]:

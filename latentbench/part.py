@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from latentbench.numbers import check_kind
+from latentbench.numbers import check_kind, kinds_of
 
 if TYPE_CHECKING:
     from latentbench.data.dataset import DataSet
@@ -29,12 +30,18 @@ class Options(BaseModel):
     @classmethod
     def _check_kind(cls, value: Any, info: ValidationInfo) -> Any:
         if info.field_name in cls.model_fields:
-            check_kind(value, cls.model_fields[info.field_name].annotation)
+            check_kind(value, _kinds(cls, info.field_name))
         return value
 
     def scaled(self, factor: float) -> Self:
         """The same for a run whose every duration is `factor` times as long; a model with durations among its options overrides it."""
         return self
+
+
+@cache
+def _kinds(model: type[Options], field: str) -> frozenset[object]:
+    """The types that a field may have; asked for every value of every run of a suite."""
+    return kinds_of(model.model_fields[field].annotation)
 
 
 class Part:

@@ -11,8 +11,9 @@ from typing import Any
 
 from latentbench.errors import failure_line
 from latentbench.imported import Sources
+from latentbench.part import Assembly
 from latentbench.registry import Registry
-from latentbench.results.provenance import changed, evaluation_sources, sources_of, training_sources
+from latentbench.results.provenance import changed, evaluation_sources, training_sources
 from latentbench.results.state_code import other_code_in
 from latentbench.results.store import EVALUATION_FAILED, Store, revision
 from latentbench.suites.plan import Plan, Planned
@@ -45,12 +46,15 @@ class _Code:
     def __init__(self, registry: Registry) -> None:
         self.training = cache(training_sources)
         self.evaluation = cache(lambda name: evaluation_sources(registry.evaluation(name)))
-        self.both = cache(lambda assembly, names: sources_of(assembly, [registry.evaluation(name) for name in names]))
+        self.joined = cache(self._joined)
         self.stored: Callable[[str], Sources] = cache(json.loads)
 
     def of(self, item: Planned) -> Sources:
         """The sources of a run and its evaluations."""
-        return self.both(item.assembly, tuple(e.name for e in item.evaluations))
+        return self.joined(item.assembly, tuple(e.name for e in item.evaluations))
+
+    def _joined(self, assembly: Assembly, names: tuple[str, ...]) -> Sources:
+        return {name: digest for part in names for name, digest in self.evaluation(part).items()} | dict(self.training(assembly))
 
 
 def _with_state(item: Planned, row: Mapping[str, Any], evaluated: set[str], measured_by: Mapping[str, str], code: _Code) -> Planned:

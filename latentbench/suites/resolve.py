@@ -206,6 +206,8 @@ def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict
 
 def _scaled(given: G, scale: float, key: str) -> G:
     """Options or training settings of a run that is `scale` times as long, checked once more."""
+    if scale == 1:
+        return given
     changed = given.scaled(scale).model_dump()
     try:
         return type(given).model_validate(changed)

@@ -188,8 +188,7 @@ def test_seconds_of_a_run_that_was_interrupted_are_all_counted(job, registry, tm
     assert 1000 < row["device_seconds"] < 1100
 
 
-@pytest.mark.slow
 def test_a_cpu_without_memory_is_out_of_memory(make_run, registry, tmp_path):
-    """torch raises a RuntimeError: the decoder would take 2^57 bytes."""
-    job = Job(make_run(latent_dim=2**31 - 1, encoder="test_mlp", training__steps=2).run, ())
+    """torch raises a RuntimeError: the dictionary would take 2^39 bytes."""
+    job = Job(make_run(family="test_lca", estimator=None, encoder=None, latent_dim=2**31 - 1, training__steps=2).run, ())
     assert "out-of-memory: " in execute(job, registry, Store(tmp_path / "r"), "cpu")

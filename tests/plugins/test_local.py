@@ -260,8 +260,8 @@ def fake_gpus(monkeypatch, tmp_path):
     return make
 
 
-def gpu_suite(folder, *words):
-    suite = Suite(folder, TWELVE.replace("steps: 400", "steps: 100"))
+def gpu_suite(folder, *words, steps=100):
+    suite = Suite(folder, TWELVE.replace("steps: 400", f"steps: {steps}"))
     process = suite.call("run", "suite.yaml", "--gpus", "0,1", *words)
     out, _ = process.communicate(timeout=200)
     return process.returncode, out, pd.read_parquet(folder / "results" / "runs")
@@ -282,7 +282,7 @@ def test_runs_go_to_every_gpu_and_see_only_theirs(fake_gpus, tmp_path):
 def test_auto_packs_what_fits(fake_gpus, tmp_path):
     """Of 1000 bytes .9 are filled: three runs of 250 fit."""
     at_once = fake_gpus(capacity=1000, claims=250, needs=250)
-    code, out, _ = gpu_suite(tmp_path / "suite", "--per-gpu", "auto")
+    code, out, _ = gpu_suite(tmp_path / "suite", "--per-gpu", "auto", steps=1000)  # so long that three meet
     assert code == 0, out
     assert "as many as fit at a time on each of 2 GPUs" in out
     assert max(at_once()) == 3
@@ -293,7 +293,7 @@ def test_auto_packs_what_fits(fake_gpus, tmp_path):
 def test_auto_backs_off_when_memory_runs_out(fake_gpus, tmp_path):
     """Runs claim 200 and need 400 of 1000: three would not fit, and no run fails."""
     at_once = fake_gpus(capacity=1000, claims=200, needs=400)
-    code, out, runs = gpu_suite(tmp_path / "suite", "--per-gpu", "auto")
+    code, out, runs = gpu_suite(tmp_path / "suite", "--per-gpu", "auto", steps=1000)
     assert code == 0, out
     assert max(at_once()) >= 3
     assert at_once()[-1] <= 2
