@@ -10,8 +10,10 @@ import ast
 import hashlib
 import importlib.metadata
 import importlib.util
+import marshal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -36,14 +38,27 @@ def packages() -> frozenset[str]:
     return frozenset({"latentbench", *(point.module.partition(".")[0] for point in plugins)})
 
 
+CHECKED_HASH = b"\x03\0\0\0"
+"""The flags of a `.pyc` that is valid for a source of the hash that follows them (PEP 552), whatever the file's times are."""
+
+
 class _Loader(SourceFileLoader):
-    """Compiles a module from its source, never from a cached `.pyc`, and keeps the source."""
+    """Compiles a module from its source, or takes a cached `.pyc` of that very text, and keeps the source."""
 
     def get_code(self, fullname: str) -> CodeType | None:
         path = self.get_filename(fullname)
         source = self.get_data(path)
-        code: CodeType = self.source_to_code(source, path)
         _read[fullname] = source
+        cached = importlib.util.cache_from_source(path)
+        head = importlib.util.MAGIC_NUMBER + CHECKED_HASH + importlib.util.source_hash(source)
+        with suppress(OSError, EOFError, ValueError, TypeError):  # none, or a damaged one
+            data = self.get_data(cached)
+            code = marshal.loads(data[len(head) :]) if data.startswith(head) else None
+            if isinstance(code, CodeType):
+                return code
+        code = self.source_to_code(source, path)
+        if not sys.dont_write_bytecode:
+            self.set_data(cached, head + marshal.dumps(code))
         return code
 
 
@@ -89,10 +104,13 @@ def file_of(module: str) -> str:
 @cache
 def meaning(source: bytes) -> str:
     """A hash over what a source means: sixteen hexadecimal digits that change with its syntax tree, and not with comments, docstrings or layout."""
-    return hashlib.sha256(_written(_without_docstrings(ast.parse(source))).encode()).hexdigest()[:16]
+    return hashlib.sha256(_written(_tree(source)).encode()).hexdigest()[:16]
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+@cache
+def _tree(source: bytes) -> ast.Module:
+    """The syntax tree of a source, without docstrings."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
@@ -136,7 +154,7 @@ def _package(module: str) -> str:
 @cache
 def _imports(source: bytes, module: str, package: str) -> frozenset[str]:
     found: set[str] = set()
-    for node in _executed(ast.parse(source)):
+    for node in _executed(_tree(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):

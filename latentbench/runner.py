@@ -22,7 +22,7 @@ from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import NO_LIMITS, Limits, Work
 from latentbench.registry import load_registry
 from latentbench.reporting.compare import Query, compare, render
-from latentbench.results.states import with_states
+from latentbench.results.states import with_sources, with_states
 from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.launch import Launch, choose_engine
@@ -93,6 +93,7 @@ def run_suite(
     suite, results = Path(suite), Path(results)
     store = Store(results)
     plan, engine = planned(suite, results, launch, changes)
+    plan = with_sources(plan, load_registry())
     engine.check()
     store.check_writable()
     again = forced.unfinished(results, plan.name) if selection.force else {}

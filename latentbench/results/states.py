@@ -29,8 +29,7 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
     saved = store.saved_states()
     runs = []
     for planned in plan.runs:
-        run_id = planned.run.id
-        item = replace(planned, sources=code.of(planned))
+        run_id, item = planned.run.id, planned
         if run_id in rows:
             item = _with_state(item, rows[run_id], evaluated.get(run_id, set()), measured_by.get(run_id, {}), code)
         elif run_id in saved:
@@ -38,6 +37,12 @@ def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
             item = replace(item, why="interrupted" + (f"; starts anew: its state was made by other code, {_listed(files)} changed" if files else ""))
         runs.append(item)
     return replace(plan, runs=tuple(runs))
+
+
+def with_sources(plan: Plan, registry: Registry) -> Plan:
+    """The plan with the code that this process has for every run, which who executes it must have too."""
+    code = _Code(registry)
+    return replace(plan, runs=tuple(replace(item, sources=code.of(item)) for item in plan.runs))
 
 
 class _Code:
