@@ -28,7 +28,7 @@ def prepare_terminal() -> None:
 
 
 class _Outliving(io.TextIOWrapper):
-    """A stream that drops what nobody reads any more."""
+    """A stream that drops output once its reader is gone."""
 
     def write(self, text: str) -> int:
         try:

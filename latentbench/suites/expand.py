@@ -99,7 +99,7 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
             continue
         except MissingPluginError as error:
             items.append(Item(point, Unplanned(point.settings, str(error), missing_plugin=True)))
-            read |= sweep.explicit | sweep.defaults  # nobody knows what the missing part would read
+            read |= sweep.explicit | sweep.defaults  # what the missing part would read is unknown
             continue
         items.append(Item(point, item))
         read |= item.read

@@ -80,7 +80,7 @@ class SuiteFile(Options):
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
     engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
     expect: Annotated[list[str], BeforeValidator(_tables)] = Field(
-        default_factory=list, description="Published tables that its runs are to be compared with: a folder beside the suite's results, and a table."
+        default_factory=list, description="Published tables to compare its runs with: a folder beside the suite's results, and a table."
     )
 
 

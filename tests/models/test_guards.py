@@ -36,7 +36,7 @@ def broken(registry):
 
 @pytest.fixture
 def outcome(broken, tmp_path):
-    """What becomes of a run: the line that is printed, its row, and what was measured."""
+    """The outcome of a run: the line that is printed, its row, and what was measured."""
 
     def run(evaluations=("elbo",), **settings):
         plans = tuple(EvaluationPlan(name, broken.evaluation(name).options_model().model_dump(mode="json"), "1") for name in evaluations)
