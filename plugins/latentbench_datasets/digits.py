@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.files import sha256_of
-from latentbench.streams import stream
+from latentbench.api import DataSet, Split, Splits, sha256_of, stream
 from latentbench_datasets.photo_patches import scikit_learn_file
 
 FILE = "digits.csv.gz"

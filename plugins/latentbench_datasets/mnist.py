@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.data.source_files import Source
-from latentbench.errors import UserError
+from latentbench.api import DataSet, Source, Split, Splits, UserError
 
 IMAGES, LABELS = 0x00000803, 0x00000801
 """Magic numbers: unsigned bytes in three dimensions, and in one."""

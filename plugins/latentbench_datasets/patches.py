@@ -10,8 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Progress, Split, Splits, silent
+from latentbench.api import DataSet, Progress, Split, Splits, cached, silent
 
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue."""

@@ -6,10 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from latentbench.models.estimator import Estimator
-from latentbench.models.network import dictionary_of
-from latentbench.models.objective import Loss, Step
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Estimator, Loss, Options, Step, dictionary_of
 from latentbench_estimators.sampled import negative_elbo
 
 

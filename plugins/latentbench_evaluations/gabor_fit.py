@@ -10,9 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.models.network import dictionary_of
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 from latentbench_evaluations.gabor import GaborFit, fit_gabor
 
 CURVE = (0.5, 0.6, 0.7, 0.8, 0.9)

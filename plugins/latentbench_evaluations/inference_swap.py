@@ -10,9 +10,7 @@ from latentbench_lca import infer as lca
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
-from latentbench.models.network import dictionary_of
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained, dictionary_of
 from latentbench_evaluations.sparsity import lifetime_sparsity
 
 

@@ -9,9 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.models.network import dictionary_of
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 
 
 class CountOptions(Options):

@@ -6,8 +6,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from latentbench import hookimpl
-from latentbench.models.likelihood import Likelihood
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Likelihood, Options
 
 
 class GaussianLikelihood(Likelihood):

@@ -8,8 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentbench.models.network import Network
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Network, Options
 from latentbench_networks.layers import LearnedPooling, NormedConv, ResidualDense, cell, down_cell, up_cell
 from latentbench_networks.linear import LinearOptions, encoder_head
 

@@ -7,8 +7,7 @@ import math
 from pydantic import Field
 from torch import Tensor, nn
 
-from latentbench.models.network import Network
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Network, Options
 
 LINEAR_STD, NONLINEAR_STD = 0.05, 0.1
 

@@ -7,8 +7,7 @@ import math
 from pydantic import Field
 from torch import nn
 
-from latentbench.models.network import Network
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Network, Options
 from latentbench_networks.layers import ResidualDense
 from latentbench_networks.linear import LinearOptions, encoder_head
 

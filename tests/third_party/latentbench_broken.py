@@ -7,15 +7,23 @@ from torch import nn
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit
-from latentbench.models.codes import PointCode
-from latentbench.models.estimator import Estimator
-from latentbench.models.family import IterativeFamily
-from latentbench.models.likelihood import Likelihood
-from latentbench.models.network import Network
-from latentbench.models.objective import Loss
-from latentbench.models.torch_family import TorchFamily, TorchPosterior
+from latentbench.api import (
+    DataSet,
+    Estimator,
+    Evaluation,
+    IterativeFamily,
+    Likelihood,
+    Loss,
+    Metric,
+    Network,
+    Outcome,
+    PerUnit,
+    PointCode,
+    Split,
+    Splits,
+    TorchFamily,
+    TorchPosterior,
+)
 
 
 class Sound(TorchFamily):
