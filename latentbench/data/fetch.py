@@ -26,7 +26,7 @@ def listing(registry: Registry) -> list[tuple[str, ...]]:
 
 
 def _described(part: type[DataSet], cache: Path) -> tuple[str, ...]:
-    shape = "x".join(str(side) for side in part.image_shape)
+    shape = "x".join(str(side) for side in part.data_shape)
     words = (part.name, shape, part.pixels, "yes" if part.labelled else "no", ", ".join(sorted(part.protocols)))
     if not part.files:
         return (*words, "installed with a package")
@@ -50,11 +50,11 @@ def fetch(registry: Registry, names: Sequence[str]) -> Iterator[str]:
         UserError: a name is unknown, or a file is missing or wrong.
     """
     for part in _chosen(registry, names):
-        prepare([part])
+        prepare([part()])
         yield part.name
 
 
-def prepare(datasets: Iterable[type[DataSet]]) -> None:
+def prepare(datasets: Iterable[DataSet]) -> None:
     """Make every data set ready to be loaded, with a bar on a terminal and plain lines in a log.
 
     Raises:
@@ -62,7 +62,7 @@ def prepare(datasets: Iterable[type[DataSet]]) -> None:
     """
     for part in datasets:
         with _shown(part.name) as progress, _one_thread():
-            part().prepare(cache_folder(), progress)
+            part.prepare(cache_folder(), progress)
 
 
 def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]]:

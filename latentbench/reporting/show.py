@@ -57,7 +57,7 @@ def print_parts(kind: str | None) -> None:
         for part in sorted(registry.parts[name].values(), key=lambda p: p.name):
             options = ", ".join(f"{key}={field.get_default(call_default_factory=True)}" for key, field in part.options_model.model_fields.items())
             summary = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
-            body.append((part.name, part.version, registry.providers[part], options, shortened(summary, 90)))
+            body.append((part.name, getattr(part, "version", "-"), registry.providers[part], options, shortened(summary, 90)))
         print(tabulate(body, ("name", "version", "plugin", "options", "what it is"), tablefmt="simple", disable_numparse=True))
         print() if kind is None else None
     for plugin, reason in sorted(registry.broken.items()):

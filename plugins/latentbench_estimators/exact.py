@@ -40,7 +40,7 @@ class Exact(Estimator):
         """A linear decoder and a squared error are needed."""
         if not assembly.linear_decoder:
             return f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
-        if not assembly.likelihood.quadratic:
+        if not assembly.quadratic:
             return f"it needs a squared error, and the likelihood '{assembly.likelihood.name}' has none"
         return None
 

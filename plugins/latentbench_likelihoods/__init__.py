@@ -13,7 +13,11 @@ class GaussianLikelihood(Likelihood):
     """N(decoded, 1/2) in each pixel: -ln p is the squared error, less (M/2) ln pi (Poisson VAE, eq. 3)."""
 
     name = "gaussian"
-    quadratic = True
+
+    @classmethod
+    def is_quadratic(cls, options: Options) -> bool:
+        """It is."""
+        return True
 
     def reconstruction(self, images: Tensor, decoded: Tensor) -> Tensor:
         """|x - decoded|^2 [B]."""

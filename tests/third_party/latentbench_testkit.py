@@ -77,7 +77,7 @@ class Reinforce(Estimator):
 
     def __init__(self, assembly, options):
         super().__init__(assembly, options)
-        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 1))
+        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 1))
 
     def loss(self, step):
         z = step.posterior.sample(step.generator)
@@ -96,11 +96,11 @@ class TwoLayer(Network):
     name = "test_mlp"
 
     def encoder(self, assembly, features, options):
-        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 16), nn.SiLU(), nn.Linear(16, features))
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 16), nn.SiLU(), nn.Linear(16, features))
 
     def decoder(self, assembly, options):
-        pixels = math.prod(assembly.image_shape)
-        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.image_shape))
+        pixels = math.prod(assembly.data_shape)
+        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.data_shape))
 
 
 class Dropping(Network):
@@ -109,7 +109,7 @@ class Dropping(Network):
     name = "test_dropout"
 
     def encoder(self, assembly, features, options):
-        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.image_shape), features))
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.data_shape), features))
 
 
 class Fragile(Evaluation):
