@@ -18,6 +18,7 @@ from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import Split
 from latentbench.models.model import Model, build_model
 from latentbench.registry import load_registry
+from latentbench.streams import stream
 from latentbench.suites.resolve import assemble, resolve
 from latentbench.training.train import TrainingState, new_state, train
 
@@ -79,7 +80,7 @@ def trained_rates() -> Tensor:
     splits = load_registry().dataset("photo_patches")().load(cache_folder())
     for state in training("poisson", splits.train.images, steps=1500):
         model: Model = state.model
-    posterior = model.encode(splits.validation.images[:BATCH])
+    posterior = model.encode(splits.validation.images[:BATCH], stream(0))
     assert isinstance(posterior, PoissonPosterior)
     return posterior.rate.detach()
 

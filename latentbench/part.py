@@ -131,6 +131,11 @@ class AnyFamily(Named, Protocol):
         ...
 
     @property
+    def estimated_kl(self) -> bool:
+        """Whether the KL is an estimate from samples, which may be negative."""
+        ...
+
+    @property
     def relaxed(self) -> bool:
         """Whether differentiable samples are relaxations of discrete ones."""
         ...

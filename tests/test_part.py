@@ -5,7 +5,7 @@ import types
 import pytest
 
 from latentbench import hookimpl
-from latentbench.models.family import IterativeFamily
+from latentbench.models.family import PointFamily
 from latentbench.part import Options
 from latentbench.registry import build_registry, load_registry
 from latentbench.suites.plan import make_plan
@@ -26,7 +26,7 @@ class SwitchedOptions(Options):
     steps: int = 3
 
 
-class Switched(IterativeFamily):
+class Switched(PointFamily):
     name = "switched"
     options_model = SwitchedOptions
 
@@ -90,14 +90,14 @@ def test_restart_is_at_its_default_without_acceleration(planned):
 )
 def test_an_ignored_that_cannot_be_called_is_refused_where_it_is_written(ignored):
     with pytest.raises(TypeError, match=r"Wrong.ignored is a classmethod that is called with \(assembly, options\), and it takes \("):
-        type("Wrong", (IterativeFamily,), {"name": "wrong", "ignored": ignored})
+        type("Wrong", (PointFamily,), {"name": "wrong", "ignored": ignored})
 
 
 def test_a_plugin_with_the_ignored_of_before_is_named(cli, tmp_path, monkeypatch):
     """Its class cannot be made, so the plugin is left out by every command, with the reason; the others work."""
     (tmp_path / "latentbench_old.py").write_text(
-        "from latentbench.models.family import IterativeFamily\n"
-        "class Old(IterativeFamily):\n"
+        "from latentbench.models.family import PointFamily\n"
+        "class Old(PointFamily):\n"
         "    name = 'old'\n"
         "    @classmethod\n"
         "    def ignored(cls, assembly):\n"

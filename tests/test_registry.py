@@ -13,7 +13,7 @@ from latentbench import hookimpl
 from latentbench.data.dataset import DataSet
 from latentbench.errors import MissingPluginError, UserError
 from latentbench.evaluation.evaluation import Evaluation
-from latentbench.models.family import Family, IterativeFamily
+from latentbench.models.family import Family, PointFamily
 from latentbench.models.network import Network
 from latentbench.part import Options
 from latentbench.registry import KINDS, build_registry
@@ -26,7 +26,7 @@ def plugin(name="latentbench_x", **members):
     return (name, module)
 
 
-class Toy(IterativeFamily):
+class Toy(PointFamily):
     name = "toy"
 
     def infer(self, images, dictionary):
@@ -121,7 +121,7 @@ def test_a_hook_without_its_mark_is_quarantined():
     assert build_registry([(name, module)]).broken == {"bad": "register_families is not marked with @hookimpl, and would not be called"}
 
 
-INCOMPLETE = type("Incomplete", (IterativeFamily,), {"name": "incomplete"})
+INCOMPLETE = type("Incomplete", (PointFamily,), {"name": "incomplete"})
 NAMELESS = type("Nameless", (DataSet,), {"data_shape": (1, 8, 8), "load": Images.load})
 NEITHER = type("Neither", (Network,), {"name": "neither"})
 COSTLESS = type("Costless", (Family,), {"name": "costless", "encode": None, "costs": None, "has_posterior": False})

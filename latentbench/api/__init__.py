@@ -10,9 +10,10 @@ from latentbench.data.source_files import Source
 from latentbench.errors import UserError
 from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
 from latentbench.files import sha256_of
-from latentbench.models.codes import Code, PointCode, Posterior
+from latentbench.models.codes import Code, PointCode, Posterior, estimate_kl
 from latentbench.models.estimator import Estimator
-from latentbench.models.family import AmortisedFamily, Family, IterativeFamily
+from latentbench.models.family import AmortisedFamily, Family, Inference, PointFamily
+from latentbench.models.iterative import Iterate, IteratedPosterior, IterativeFamily, IterativeOptions
 from latentbench.models.likelihood import Likelihood
 from latentbench.models.location_scale import LocationScaleFamily
 from latentbench.models.network import Network, dictionary_of
@@ -31,7 +32,11 @@ __all__ = [
     "Estimator",
     "Evaluation",
     "Family",
+    "Inference",
+    "Iterate",
+    "IteratedPosterior",
     "IterativeFamily",
+    "IterativeOptions",
     "Likelihood",
     "LocationScaleFamily",
     "Loss",
@@ -43,6 +48,7 @@ __all__ = [
     "PerUnit",
     "Pixels",
     "PointCode",
+    "PointFamily",
     "Posterior",
     "Progress",
     "Source",
@@ -59,6 +65,7 @@ __all__ = [
     "batches",
     "cached",
     "dictionary_of",
+    "estimate_kl",
     "forked",
     "seed_of",
     "sha256_of",

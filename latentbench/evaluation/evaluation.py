@@ -128,10 +128,11 @@ class Trained:
 
     def _encode_batch(self, model: Model, images: Tensor, generator: Generator) -> Codes:
         images = images.to(self.model.device, self.model.dtype)
-        code = model.encode(images)
+        code = model.encode(images, generator)
         z = code.sample(generator)
-        costs = model.family.costs(images, code, z, model.decoder(z), model.likelihood)
-        kl = code.kl().cpu() if isinstance(code, Posterior) else None
+        kl = code.kl(generator) if isinstance(code, Posterior) else None
+        costs = model.family.costs(images, code, z, model.decoder(z), model.likelihood, kl)
+        kl = None if kl is None else kl.cpu()
         return Codes(z.cpu(), code.mean.cpu(), code.location.cpu(), code.representation.cpu(), {k: v.cpu() for k, v in costs.items()}, kl)
 
 

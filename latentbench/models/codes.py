@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from torch import Generator, Tensor
 
@@ -74,8 +75,11 @@ class Posterior(Code):
         """
 
     @abstractmethod
-    def kl(self) -> Tensor:
-        """KL(q || p) of each latent in nats [B, G]."""
+    def kl(self, generator: Generator) -> Tensor:
+        """KL(q || p) of each latent in nats [B, G].
+
+        A closed form needs no generator. Where there is none, `estimate_kl` draws from it, and the family says `estimated_kl`.
+        """
 
     def decoded_variance(self, dictionary: Tensor) -> Tensor:
         """E |Phi (z - E z)|^2 = trace(Phi' Phi Cov z) [B], for a dictionary Phi [M, K].
@@ -84,3 +88,17 @@ class Posterior(Code):
         a family whose latents covary overrides it.
         """
         return self.variance @ dictionary.square().sum(0)
+
+
+class Density(Protocol):
+    """What has a log-density: a posterior, a prior, or a distribution of torch."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """ln p(z) of each latent."""
+        ...
+
+
+def estimate_kl(q: Posterior, p: Density, generator: Generator) -> Tensor:
+    """ln q(z) - ln p(z) of each latent [B, G] at one reparameterised sample z of continuous latents: unbiased for KL(q || p), and maybe negative."""
+    z = q.rsample(1.0, generator)
+    return q.log_prob(z) - p.log_prob(z)

@@ -11,8 +11,8 @@ from latentbench.part import Assembly, Options, Part
 class Estimator(Part, nn.Module, ABC):
     """Base of all gradient estimators.
 
-    An estimator is a module: it may own trained, checkpointed state (the baseline of REINFORCE), draw several samples, and score them with
-    `step.posterior.log_prob` and `step.prior.log_prob`. A run builds one, inside a seeded fork of torch's global state.
+    An estimator is a module: it may own trained, checkpointed state (the baseline of REINFORCE), draw several samples an image
+    (`step.sample(n)`), and score them (`step.log_q`, `step.log_p`). A run builds one, inside a seeded fork of torch's global state.
     Its parameters are optimised with the model's, and do not count for the limit on the gradient's norm. `inapplicable` says with
     a reason where it does not apply.
     """

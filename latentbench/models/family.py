@@ -4,32 +4,54 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from latentbench.models.codes import Code, PointCode, Posterior
+from latentbench.models.likelihood import Likelihood
 from latentbench.models.network import dictionary_of
 from latentbench.models.objective import Loss, Step
 from latentbench.part import Assembly, Options, Part
 
-if TYPE_CHECKING:
-    from latentbench.models.likelihood import Likelihood
-
 TEMPERATURES = frozenset({"training.temperature_*"})
 
 
+@dataclass(frozen=True)
+class Inference:
+    """What codes are inferred with. Each kind of family takes what it needs.
+
+    `encoder` is None for a family without one; `generator` is the stream of the noise. `temperature` is that of the relaxation now in training, and
+    None in evaluations, which use true samples. `progress` is the share of the run that is done, 1 in evaluations.
+    """
+
+    encoder: nn.Module | None
+    decoder: nn.Module
+    likelihood: Likelihood
+    generator: Generator
+    temperature: float | None = None
+    progress: float = 1.0
+
+    @property
+    def training(self) -> bool:
+        """Whether codes are differentiated."""
+        return self.temperature is not None
+
+
 class Family(Part, nn.Module, ABC):
-    """Base of both kinds of family; the core uses this interface alone.
+    """Base of the three kinds of family; the core uses this interface alone.
 
     A family is a module: parameters (a learned prior) are trained, parameters and buffers (running statistics) are checkpointed. A run builds
-    one, inside a seeded fork of torch's global state, so initial values may be drawn from there. Write a subclass of `AmortisedFamily` or
-    `IterativeFamily`.
+    one, inside a seeded fork of torch's global state, so initial values may be drawn from there. Write a subclass of `AmortisedFamily` (an encoder
+    gives the posterior), `latentbench.models.iterative.IterativeFamily` (steps through the decoder give it) or `PointFamily` (a sparse coder).
     """
 
     cost: ClassVar[str]
-    """The metric that training minimises, per image: `nelbo` or `sparse_coding_cost`. Also the first key of `costs`."""
+    """The metric that training minimises, per image: `nelbo`, `free_energy` or `sparse_coding_cost`. Also the first key of `costs`."""
+    estimated_kl: ClassVar[bool] = False
+    """Whether the KL is an unbiased estimate from one sample an image, which may be negative, rather than exact."""
     has_posterior: ClassVar[bool]
     """Whether `encode` returns a `Posterior`."""
     covaries: ClassVar[bool] = False
@@ -43,26 +65,34 @@ class Family(Part, nn.Module, ABC):
     product_dtype: torch.dtype | None = None
     """bfloat16 in a run of that dtype, else None: what the family may compute matrix products of its own in; everything else is float32."""
 
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """A family reads the temperature if it is relaxed, whatever its base does."""
+        super().__init_subclass__(**kwargs)
+        cls.ignores = cls.ignores - TEMPERATURES if cls.relaxed else cls.ignores | TEMPERATURES
+
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__()
         self.latent_dim = assembly.latent_dim
 
     @abstractmethod
-    def encode(self, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> Code:
-        """Codes of `images` [B, 1, H, W]. Called at every training step (with gradient) and by evaluations (without)."""
+    def encode(self, images: Tensor, inference: Inference) -> Code:
+        """Codes of `images` [B, C, H, W]. Called at every training step (with gradient) and by evaluations (without)."""
 
     @abstractmethod
-    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:
-        """What the codes cost, per image [B], in nats: first `cost`, then its parts. `z` [B, K] is a true sample, `decoded` its image."""
+    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood, kl: Tensor | None) -> Mapping[str, Tensor]:
+        """What the codes cost, per image [B], in nats: first `cost`, then its parts.
+
+        Called by evaluations. `z` [B, K] is a true sample, `decoded` what is decoded for it, `kl` [B, G] that of posteriors, None for points.
+        """
 
     def prior(self, batch: int) -> Posterior | None:
         """p(z), repeated `batch` times; None for a family without a prior. Called by evaluations that sample the model."""
         return None
 
     def begin_epoch(self, epoch: int, epochs: float) -> None:
-        """Called by the training loop before the first step of every epoch (counted from 0) of so many: schedules, running statistics.
+        """Called by the training loop before the first step of every epoch (counted from 0) of `epochs`: schedules, running statistics.
 
-        Keep what it changes in buffers: a run may go on in the middle of an epoch, and evaluations load the model that was stored.
+        Keep what it changes in buffers: a run may resume in the middle of an epoch, and evaluations load the model that was stored.
         """
 
     def observe(self, code: Code) -> None:
@@ -81,11 +111,6 @@ class AmortisedFamily(Family):
     cost = "nelbo"
     has_posterior = True
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
-        """A family reads the temperature if it is relaxed, whatever its base does."""
-        super().__init_subclass__(**kwargs)
-        cls.ignores = cls.ignores - TEMPERATURES if cls.relaxed else cls.ignores | TEMPERATURES
-
     @abstractmethod
     def posterior(self, features: Tensor) -> Posterior:
         """q(z | x) from encoder features [B, `features`]. Called at every step, and by evaluations."""
@@ -94,20 +119,20 @@ class AmortisedFamily(Family):
     def prior(self, batch: int) -> Posterior:
         """p(z), repeated `batch` times. Called by estimators that score samples, and by evaluations that sample the model."""
 
-    def encode(self, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> Posterior:
+    def encode(self, images: Tensor, inference: Inference) -> Posterior:
         """The posterior of `images`."""
-        assert encoder is not None, "the plan gives every amortised family an encoder"
-        return self.posterior(encoder(images))
+        assert inference.encoder is not None, "the plan gives every amortised family an encoder"
+        return self.posterior(inference.encoder(images))
 
-    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:
+    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood, kl: Tensor | None) -> Mapping[str, Tensor]:
         """One-sample estimate of the negative ELBO at KL weight 1, and its two terms."""
-        assert isinstance(code, Posterior), "an amortised family encodes to a posterior"
-        reconstruction, kl = likelihood.reconstruction(images, decoded), code.kl().sum(1)
-        return {"nelbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+        assert kl is not None, "an amortised family encodes to a posterior"
+        reconstruction, total = likelihood.reconstruction(images, decoded), kl.sum(1)
+        return {"nelbo": reconstruction + total, "reconstruction": reconstruction, "kl": total}
 
 
-class IterativeFamily(Family):
-    """A sparse coder: infers a point code by iterating on the decoder's dictionary. It has no encoder and no estimator; it is its own objective.
+class PointFamily(Family):
+    """A sparse coder: infers a point code from the decoder's dictionary. It has no encoder and no estimator; it is its own objective.
 
     It minimises its cost for a code (`infer`), and its `loss` trains the dictionary at that code.
     """
@@ -115,7 +140,7 @@ class IterativeFamily(Family):
     cost = "sparse_coding_cost"
     has_posterior = False
     features = 0
-    ignores = frozenset({"encoder*", "estimator*", "beta", "training.beta_*", "training.temperature_*"})
+    ignores = frozenset({"encoder*", "estimator*", "beta", "training.beta_*"})
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
@@ -130,8 +155,8 @@ class IterativeFamily(Family):
     def loss(self, step: Step) -> Loss:
         """The dictionary's loss at the inferred codes. Called at every training step, like an estimator's."""
 
-    def encode(self, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> PointCode:
+    def encode(self, images: Tensor, inference: Inference) -> PointCode:
         """The inferred codes of `images`."""
-        dictionary, bias = dictionary_of(decoder)
+        dictionary, bias = dictionary_of(inference.decoder)
         with torch.no_grad():
             return PointCode(self.infer(images.flatten(1) - bias, dictionary))

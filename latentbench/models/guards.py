@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 
 from latentbench.contract import check_class, check_costs, check_finite, check_shape, origin
 from latentbench.errors import UserError
 from latentbench.models.codes import Code, Posterior
-from latentbench.models.family import AmortisedFamily, Family
+from latentbench.models.family import AmortisedFamily, Family, Inference
 from latentbench.models.likelihood import Likelihood
 from latentbench.models.model import Model
 from latentbench.models.objective import Loss, Step
@@ -87,6 +88,11 @@ class Guard:
         """K."""
         return self.model.assembly.latent_dim
 
+    @property
+    def probe(self) -> Generator:
+        """A stream of its own, so that asking for an estimate leaves the run's noise as it is."""
+        return torch.Generator(self.model.device).manual_seed(0)
+
     def tensor(self, what: str, value: object, shape: tuple[int | str, ...], meaning: str) -> Tensor:
         """A tensor of `shape`, finite if that is asked for."""
         value = check_shape(what, value, shape, meaning)
@@ -115,13 +121,15 @@ class Guard:
         shape = (len(decoded), *self.model.assembly.data_shape)
         return self.tensor(f"{origin(self.model.likelihood)}.mean(...)", mean, shape, "E[x | z], images")
 
-    def costs(self, costs: Any, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:
+    def costs(
+        self, costs: Any, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood, kl: Tensor | None
+    ) -> Mapping[str, Tensor]:
         """Of the family: [B] each, its own cost first."""
         what = f"{origin(self.model.family)}.costs(...)"
         found = check_costs(what, costs, len(images), self.model.family.cost)
         return {name: self.tensor(f"{what}['{name}']", cost, (len(images),), "nats per image") for name, cost in found.items()}
 
-    def code(self, code: Any, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> Code:
+    def code(self, code: Any, images: Tensor, inference: Inference) -> Code:
         """Of the family: every tensor of the shape that the contract says, and a twin that checks what is used."""
         family = self.model.family
         what = encoded_by(family)
@@ -130,14 +138,14 @@ class Guard:
 
     def prior(self, prior: Any, batch: int) -> Posterior | None:
         """Of the family: a distribution of as many codes as were asked for, or None."""
-        if prior is None and not isinstance(self.model.family, AmortisedFamily):
+        if prior is None and not self.model.family.has_posterior:
             return None
         what = f"{origin(self.model.family)}.prior(...)"
         check_class(what, prior, Posterior)
         return cast("Posterior", self._code(what, prior, batch))
 
     def loss_of(self, objective: nn.Module) -> Check:
-        """The check of what an estimator, or an iterative family, returns."""
+        """The check of what an estimator, or a family that needs none, returns."""
         what = f"{origin(objective)}.loss(...)"
 
         def check(loss: Any, step: Step) -> Loss:
@@ -163,14 +171,14 @@ class Guard:
         methods = {"sample": self._check(f"{what}.sample(...)", (batch, k), "true samples")}
         if isinstance(code, Posterior):
             promised["variance"] = ((batch, k), "variance of each latent dimension")
-            methods |= self._methods(what, batch, self._groups(f"{what}.kl()", code, batch))
+            methods |= self._methods(what, batch, self._groups(f"{what}.kl(...)", code, batch))
         for name, (shape, meaning) in promised.items():
             check_shape(f"{what}.{name}", getattr(code, name), shape, meaning)
         return twin(code, methods, {name: self._check(f"{what}.{name}", *promise) for name, promise in promised.items()})
 
     def _groups(self, what: str, code: Posterior, batch: int) -> int:
         """G, the latents that have a KL each: K, or groups of K / G dimensions."""
-        groups = check_shape(what, code.kl(), (batch, "G"), IN_NATS).shape[1]
+        groups = check_shape(what, code.kl(self.probe), (batch, "G"), IN_NATS).shape[1]
         if self.latent_dim % groups:
             raise UserError(
                 f"{what} returned [{batch}, {groups}], expected as many latents as there are dimensions, {self.latent_dim}, or groups of equal size"
@@ -194,7 +202,7 @@ class Guard:
             "rsample": self._check(f"{what}.rsample(...)", (batch, self.latent_dim), "differentiable samples"),
             "relaxed_and_hard": both,
             "log_prob": log_prob,
-            "kl": self._check(f"{what}.kl()", (batch, groups), IN_NATS),
+            "kl": self._check(f"{what}.kl(...)", (batch, groups), IN_NATS),
             "decoded_variance": self._check(f"{what}.decoded_variance(...)", (batch,), "squared error per image"),
         }
 
@@ -214,7 +222,7 @@ def checked_codes(codes: T, family: Family) -> T:
         NonFiniteError: (by the fields of the codes) some are not.
     """
     made = encoded_by(family)
-    names = {"sample": "sample(...)", "mean": "mean", "location": "location", "representation": "representation", "kl": "kl()"}
+    names = {"sample": "sample(...)", "mean": "mean", "location": "location", "representation": "representation", "kl": "kl(...)"}
 
     def read(self: object, field: str) -> Any:
         value = object.__getattribute__(self, field)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from latentbench.contract import check_class, origin
 from latentbench.errors import UserError
 from latentbench.models.codes import Code
 from latentbench.models.estimator import Estimator
-from latentbench.models.family import Family
+from latentbench.models.family import Family, Inference
 from latentbench.models.likelihood import Likelihood
 from latentbench.models.network import Network
 from latentbench.models.objective import Loss, Objective, Step
@@ -20,7 +20,7 @@ from latentbench.streams import forked, seed_of
 
 
 class Model(nn.Module):
-    """One run's modules, and the assembly they were built from. `estimator` is None for an iterative family, which is then its own objective."""
+    """One run's modules, and the assembly they were built from. `estimator` is None for a family that needs none, as it is its own objective."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     @property
@@ -49,9 +49,9 @@ class Model(nn.Module):
         """Precision of the parameters."""
         return next(self.parameters()).dtype
 
-    def encode(self, images: Tensor) -> Code:
-        """Codes of images [B, C, H, W]."""
-        return self.family.encode(images, self.encoder, self.decoder)
+    def encode(self, images: Tensor, generator: Generator, temperature: float | None = None, progress: float = 1.0) -> Code:
+        """Codes of images [B, C, H, W]; temperature and progress are those of the training, as `Inference` has them."""
+        return self.family.encode(images, Inference(self.encoder, self.decoder, self.likelihood, generator, temperature, progress))
 
     def decode_mean(self, z: Tensor) -> Tensor:
         """E[x | z] of codes [B, K]: images [B, C, H, W]."""
@@ -81,7 +81,7 @@ def build_model(assembly: Assembly, seed: int, device: torch.device | str, dtype
     Args:
         assembly: the parts and their options.
         seed: the run's seed.
-        device: where the model will be; initial values are drawn on the CPU, so they do not depend on it.
+        device: the model's device; initial values are drawn on the CPU, so they do not depend on it.
         dtype: precision of parameters and buffers. With bfloat16 they stay in float32: the networks' products are in bfloat16, their results, and
             so all sampling and losses, in float32.
         compiled: whether the networks are compiled.

@@ -10,20 +10,18 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from latentbench.models.codes import Code, PointCode
-from latentbench.models.family import IterativeFamily
+from latentbench.models.family import Inference, PointFamily
+from latentbench.models.likelihood import Likelihood
 from latentbench.models.network import dictionary_of
 from latentbench.models.objective import Loss, Step
 from latentbench.part import Assembly, Options
-
-if TYPE_CHECKING:
-    from latentbench.models.likelihood import Likelihood
 
 ROWS = 256
 """Images that are inferred together on the CPU."""
@@ -57,7 +55,7 @@ class L1Schedule:
         return cls(start, end, step)
 
     def at(self, rises: int) -> float:
-        """The weight after so many steps."""
+        """The weight after `rises` steps."""
         value = self.start + rises * self.step
         return min(value, self.end) if self.step >= 0 else max(value, self.end)
 
@@ -103,7 +101,7 @@ PAPER = {
 """The paper's training of sparse coders, on any data set (C.3.1); but for the learning rate, as lca-pytorch's is that of another gradient."""
 
 
-class SparseCoder(IterativeFamily):
+class SparseCoder(PointFamily):
     """Base of sparse coders: a subclass says how codes are inferred.
 
     The dictionary descends the gradient of the mean over images of 1/2 |x - Phi z|^2 at the inferred codes, and its columns are kept at unit
@@ -133,12 +131,12 @@ class SparseCoder(IterativeFamily):
     def infer(self, images: Tensor, dictionary: Tensor) -> Tensor:
         """Codes [B, K] of flat images [B, M] for the dictionary [M, K] of unit-norm columns, at the L1 weight `self.l1`."""
 
-    def encode(self, images: Tensor, encoder: nn.Module | None, decoder: nn.Module) -> SparseCode:
+    def encode(self, images: Tensor, inference: Inference) -> SparseCode:
         """The inferred codes of `images`."""
-        return SparseCode(super().encode(images, encoder, decoder).z, dictionary_of(decoder)[0].detach())
+        return SparseCode(super().encode(images, inference).z, dictionary_of(inference.decoder)[0].detach())
 
     def begin_epoch(self, epoch: int, epochs: float) -> None:
-        """Set lambda."""
+        """Take lambda from its schedule."""
         self.l1.fill_(self.schedule.at(int(epoch / self.sparse_coding_options.l1_every + 1e-9)))
 
     def loss(self, step: Step) -> Loss:
@@ -147,8 +145,8 @@ class SparseCoder(IterativeFamily):
         squared_error = step.likelihood.reconstruction(step.images, step.decoder(z))
         return Loss(0.5 * squared_error.mean(), {"squared_error": squared_error.detach(), "penalty": self.l1 * z.abs().sum(1)})
 
-    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:
-        """The objective, |x - Phi z|^2, the penalty, and how far the code is from optimal."""
+    def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood, kl: Tensor | None) -> Mapping[str, Tensor]:
+        """The objective, |x - Phi z|^2, the penalty, and by how much the code misses its optimum."""
         assert isinstance(code, SparseCode), "a sparse coder infers sparse codes"
         squared_error, penalty = likelihood.reconstruction(images, decoded), self.l1 * z.abs().sum(1)
         correlation = (images - decoded).flatten(1) @ code.dictionary

@@ -9,16 +9,17 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, kl_divergence
 
-from latentbench.models.codes import Posterior
+from latentbench.errors import UserError
+from latentbench.models.codes import Posterior, estimate_kl
 from latentbench.models.family import AmortisedFamily
 from latentbench.streams import forked
 
 
 class TorchPosterior(Posterior):
-    """A batch of independent distributions over K dimensions, with the prior that the KL is taken to."""
+    """A batch of independent distributions over K dimensions, with the prior that the KL is taken to; the KL is registered or `estimated`."""
 
-    def __init__(self, q: Distribution, p: Distribution) -> None:
-        self.q, self.p = q, p
+    def __init__(self, q: Distribution, p: Distribution, estimated: bool = False) -> None:
+        self.q, self.p, self.estimated = q, p, estimated
 
     @property
     def mean(self) -> Tensor:
@@ -44,13 +45,23 @@ class TorchPosterior(Posterior):
         """ln q(z) [B, K]."""
         return self.q.log_prob(z)
 
-    def kl(self) -> Tensor:
-        """KL(q || p) [B, K], as registered with torch.distributions."""
-        return kl_divergence(self.q, self.p)
+    def kl(self, generator: Generator) -> Tensor:
+        """KL(q || p) [B, K]: as registered with torch.distributions, or estimated at one sample.
+
+        Raises:
+            UserError: none is registered.
+        """
+        if self.estimated:
+            return estimate_kl(self, self.p, generator)
+        try:
+            return kl_divergence(self.q, self.p)
+        except NotImplementedError as error:
+            names = f"{type(self.q).__name__} and {type(self.p).__name__}"
+            raise UserError(f"torch.distributions knows no KL between {names}: the family must say `estimated_kl = True`") from error
 
 
 class TorchFamily(AmortisedFamily):
-    """Set `features` in `__init__`, and say which distributions posterior and prior are.
+    """Set `features` in `__init__`, and say which distributions posterior and prior are. With `estimated_kl` their KL need not be registered.
 
     A distribution of torch takes no temperature: a relaxed family overrides `posterior` too, with a posterior whose `rsample` does.
     With `validate_args=False` a run that diverges is recorded as non-finite, rather than as an error of the distribution's own checks.
@@ -66,7 +77,7 @@ class TorchFamily(AmortisedFamily):
 
     def posterior(self, features: Tensor) -> TorchPosterior:
         """The posterior, with its KL to the prior."""
-        return TorchPosterior(self.posterior_distribution(features), self.prior_distribution(len(features)))
+        return TorchPosterior(self.posterior_distribution(features), self.prior_distribution(len(features)), self.estimated_kl)
 
     def prior(self, batch: int) -> TorchPosterior:
         """The prior."""

@@ -26,8 +26,8 @@ EVALUATION = ("latentbench.execution.evaluate", "latentbench.evaluation.evaluati
 """Modules of the core that decide how they are evaluated."""
 MODEL = (
     *("latentbench.data.cache", "latentbench.data.dataset", "latentbench.part", "latentbench.streams"),
-    *(f"latentbench.models.{name}" for name in ("codes", "estimator", "family", "likelihood", "location_scale", "model", "network", "objective")),
-    *("latentbench.models.sparse_coding", "latentbench.models.torch_family"),
+    *(f"latentbench.models.{name}" for name in ("codes", "estimator", "family", "iterative", "likelihood", "location_scale", "model")),
+    *(f"latentbench.models.{name}" for name in ("network", "objective", "sparse_coding", "torch_family")),
 )
 """Modules of the core that decide what a model computes. What is in none of these lists plans, stores and shows."""
 PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic")

@@ -130,7 +130,7 @@ def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState
         kl_weight, temperature, final = schedules.kl_weight(step), schedules.temperature(step), schedules.temperature_is_final(step)
         now = guarded(model) if step == first else model
         with forked(seed_of(run.seed, "network noise", step), model.device):  # dropout draws from torch's global state
-            code = now.encode(images)
+            code = now.encode(images, state.noise, temperature, step / steps)
             now.family.observe(code)
             loss = now.loss(Step(images, code, now.family, now.decoder, now.likelihood, kl_weight, temperature, final, state.noise))
         optimizer.zero_grad(set_to_none=True)

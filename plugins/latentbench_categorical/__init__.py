@@ -59,7 +59,7 @@ class CategoricalPosterior(Posterior):
         """ln p of the chosen categories [B, G]."""
         return (z.view(*z.shape[:-1], *self.log_p.shape[1:]) * self.log_p).sum(-1)
 
-    def kl(self) -> Tensor:
+    def kl(self, generator: Generator) -> Tensor:
         """KL to the uniform distribution: ln(K/G) - entropy [B, G]."""
         return (self.p * self.log_p).sum(-1) + math.log(self.p.shape[-1])
 

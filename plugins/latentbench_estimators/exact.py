@@ -47,4 +47,4 @@ class Exact(Estimator):
         posterior = step.posterior
         dictionary, _ = dictionary_of(step.decoder)
         spread = posterior.variance @ dictionary.square().sum(0) if self.diagonal else posterior.decoded_variance(dictionary)
-        return negative_elbo(step, step.likelihood.reconstruction(step.images, step.decoder(posterior.mean)) + spread)
+        return negative_elbo(step, step.reconstruction(posterior.mean) + spread)

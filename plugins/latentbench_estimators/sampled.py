@@ -12,7 +12,7 @@ from latentbench.api import Assembly, Estimator, Loss, Options, Step
 
 def negative_elbo(step: Step, reconstruction: Tensor) -> Loss:
     """The mean over images of reconstruction + beta KL, from the reconstruction term [B]."""
-    kl = step.posterior.kl().sum(1)
+    kl = step.kl()
     return Loss((reconstruction + step.beta * kl).mean(), {"reconstruction": reconstruction.detach(), "kl": kl.detach()})
 
 
@@ -26,7 +26,7 @@ class SampledEstimator(Estimator):
 
     def loss(self, step: Step) -> Loss:
         """The one-sample negative ELBO."""
-        return negative_elbo(step, step.likelihood.reconstruction(step.images, step.decoder(self.sample(step))))
+        return negative_elbo(step, step.reconstruction(self.sample(step)))
 
     @abstractmethod
     def sample(self, step: Step) -> Tensor:
@@ -43,7 +43,7 @@ class MonteCarlo(SampledEstimator):
 
     def sample(self, step: Step) -> Tensor:
         """A differentiable sample."""
-        return step.posterior.rsample(step.temperature, step.generator)
+        return step.rsample()
 
 
 class DiscreteEstimator(SampledEstimator):
@@ -67,7 +67,7 @@ class StraightThrough(DiscreteEstimator):
 
     def sample(self, step: Step) -> Tensor:
         """A count or one-hot with the mean's gradient."""
-        return forward_of(step.posterior.sample(step.generator), step.posterior.mean)
+        return forward_of(step.sample(), step.posterior.mean)
 
 
 class HardForwardOptions(Options):
@@ -93,6 +93,6 @@ class HardForward(DiscreteEstimator):
     def sample(self, step: Step) -> Tensor:
         """The hard sample with the relaxed one's gradient."""
         if not (self.from_start or step.temperature_is_final):
-            return step.posterior.rsample(step.temperature, step.generator)
+            return step.rsample()
         relaxed, hard = step.posterior.relaxed_and_hard(step.temperature, step.generator)
         return forward_of(hard, relaxed)

@@ -42,7 +42,7 @@ class GaussianPosterior(Posterior):
         """ln N(z; loc, scale^2) [B, K]."""
         return -0.5 * ((z - self.loc) / self.scale).square() - self.log_scale - 0.5 * math.log(2 * math.pi)
 
-    def kl(self) -> Tensor:
+    def kl(self, generator: Generator) -> Tensor:
         """KL to N(0, 1): (loc^2 + scale^2 - 1) / 2 - ln scale [B, K]."""
         return 0.5 * (self.loc.square() + self.variance - 1) - self.log_scale
 

@@ -45,9 +45,9 @@ class ActivatedPosterior(Posterior, ABC):
         """The same, without gradient."""
         return self.activation(self.gaussian.sample(generator))
 
-    def kl(self) -> Tensor:
+    def kl(self, generator: Generator) -> Tensor:
         """KL of the Gaussian before the activation [B, K], as published: that after it where the activation is one-to-one, else an upper bound."""
-        return self.gaussian.kl()
+        return self.gaussian.kl(generator)
 
 
 class ReluPosterior(ActivatedPosterior):

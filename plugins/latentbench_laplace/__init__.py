@@ -43,7 +43,7 @@ class LaplacePosterior(Posterior):
         """ln Laplace(z; loc, scale) [B, K]."""
         return -(z - self.loc).abs() * (-self.log_scale).exp() - self.log_scale - math.log(2)
 
-    def kl(self) -> Tensor:
+    def kl(self, generator: Generator) -> Tensor:
         """KL to Laplace(0, 1): scale exp(-|loc| / scale) + |loc| - ln scale - 1 [B, K]."""
         distance = self.loc.abs()
         return (self.log_scale - distance * (-self.log_scale).exp()).exp() + distance - self.log_scale - 1

@@ -64,7 +64,7 @@ class PoissonPosterior(Posterior):
         """ln Pois(z; rate) = z ln rate - rate - ln z! [B, K]."""
         return z * self.rate.log() - self.rate - torch.lgamma(z + 1)
 
-    def kl(self) -> Tensor:
+    def kl(self, generator: Generator) -> Tensor:
         """r f(dr) with f(y) = 1 - y + y ln y (eqs. 3, 18) [B, K]; with u = ln y, f = u e^u - (e^u - 1), which does not cancel near u = 0."""
         return self.log_r.exp() * (self.log_dr * self.log_dr.exp() - torch.expm1(self.log_dr))
 

@@ -84,7 +84,7 @@ def test_the_dictionary_descends_half_the_squared_error_at_the_inferred_code(fam
     model = build_model(assemble(run, registry), run.seed, "cpu", torch.float64)
     model.family.constrain(model.decoder)
     images = torch.rand(7, 1, 8, 8, dtype=torch.float64, generator=stream(2))
-    code = model.encode(images)
+    code = model.encode(images, stream(0))
     loss = model.loss(Step(images, code, model.family, model.decoder, model.likelihood, 1.0, 1.0, True, stream(3)))
     loss.surrogate.backward()
     phi, _ = dictionary_of(model.decoder)
@@ -106,8 +106,10 @@ def test_training_lowers_the_cost_and_keeps_columns_at_unit_norm(family, make_ru
 
     def cost():
         images = data.validation.images
-        code = model.encode(images)
-        return float(model.family.costs(images, code, code.mean, model.decoder(code.mean), model.likelihood)["sparse_coding_cost"].detach().mean())
+        code = model.encode(images, stream(0))
+        return float(
+            model.family.costs(images, code, code.mean, model.decoder(code.mean), model.likelihood, None)["sparse_coding_cost"].detach().mean()
+        )
 
     before = cost()
     for _ in train(state, data.train, run):
@@ -134,7 +136,7 @@ def test_codes_in_bfloat16_are_those_of_float32_up_to_its_precision(family, make
         ids.add(run.id)
         model = build_model(assemble(run, registry), run.seed, "cpu", getattr(torch, dtype))
         model.family.constrain(model.decoder)
-        codes[dtype] = model.encode(images).mean
+        codes[dtype] = model.encode(images, stream(0)).mean
     assert len(ids) == 2
     assert codes["bfloat16"].dtype == torch.float32
     assert not torch.equal(codes["bfloat16"], codes["float32"])
@@ -155,7 +157,7 @@ def test_costs_are_the_objective_and_its_parts(make_run, registry):
     model = build_model(assemble(run, registry), run.seed, "cpu", torch.float64)
     model.family.constrain(model.decoder)
     images = torch.rand(4, 1, 8, 8, dtype=torch.float64, generator=stream(2))
-    code = model.encode(images)
-    costs = model.family.costs(images, code, code.mean, model.decoder(code.mean), model.likelihood)
+    code = model.encode(images, stream(0))
+    costs = model.family.costs(images, code, code.mean, model.decoder(code.mean), model.likelihood, None)
     x, z, phi = (t.detach().numpy() for t in (images.flatten(1), code.mean, dictionary_of(model.decoder)[0]))
     assert np.allclose(costs["sparse_coding_cost"].detach().numpy(), 0.5 * ((x - z @ phi.T) ** 2).sum(1) + 0.1 * np.abs(z).sum(1))

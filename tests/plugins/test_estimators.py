@@ -17,7 +17,7 @@ def losses(registry, run, draws, temperature=1.0, truth=False):
     model = build_model(assembly, run.seed, "cpu", torch.float64)
     image = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image"))
     images = image.expand(draws, -1, -1, -1)
-    step = Step(images, model.encode(images), model.family, model.decoder, model.likelihood, 0.7, temperature, True, stream(1))
+    step = Step(images, model.encode(images, stream(0)), model.family, model.decoder, model.likelihood, 0.7, temperature, True, stream(1))
     loss = model.loss(step)
     loss.surrogate.backward()
     return loss, model
@@ -73,8 +73,8 @@ def test_a_decoder_s_bias_is_part_of_the_exact_loss(make_run, registry):
     model = build_model(assembly, run.seed, "cpu", torch.float64)
     torch.nn.init.constant_(model.decoder.bias, 0.3)
     images = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image")).expand(20_000, -1, -1, -1)
-    posterior = model.encode(images)
-    step = Step(images[:1], model.encode(images[:1]), model.family, model.decoder, model.likelihood, 1.0, 1.0, True, stream(1))
+    posterior = model.encode(images, stream(0))
+    step = Step(images[:1], model.encode(images[:1], stream(0)), model.family, model.decoder, model.likelihood, 1.0, 1.0, True, stream(1))
     errors = model.likelihood.reconstruction(images, model.decoder(posterior.sample(stream(2)))).detach()
     stated = float(model.loss(step).reported["reconstruction"])
     assert abs(float(errors.mean()) - stated) < 5 * float(errors.std()) / len(errors) ** 0.5
@@ -85,7 +85,7 @@ def setting(registry, run, copies, final=True, temperature=0.1):
     model = build_model(assemble(run, registry), run.seed, "cpu", torch.float64)
     image = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image"))
     images = image.expand(copies, -1, -1, -1)
-    return model, Step(images, model.encode(images), model.family, model.decoder, model.likelihood, 0.7, temperature, final, stream(1))
+    return model, Step(images, model.encode(images, stream(0)), model.family, model.decoder, model.likelihood, 0.7, temperature, final, stream(1))
 
 
 def encoder_gradient(model, loss):
@@ -101,7 +101,7 @@ def test_straight_through_averages_to_the_gradient_at_the_mean(family, make_run,
     model, step = setting(registry, make_run(family=family, estimator="straight_through", dtype="float64").run, 20_000)
     sampled = encoder_gradient(model, model.loss(step).surrogate)
     posterior = step.posterior
-    at_mean = step.likelihood.reconstruction(step.images, step.decoder(posterior.mean)) + 0.7 * posterior.kl().sum(1)
+    at_mean = step.likelihood.reconstruction(step.images, step.decoder(posterior.mean)) + 0.7 * posterior.kl(stream(0)).sum(1)
     expected = encoder_gradient(model, at_mean.mean())
     assert float((sampled - expected).norm() / expected.norm()) < 0.05
 

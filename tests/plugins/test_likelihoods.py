@@ -177,8 +177,8 @@ def test_training_lowers_the_cost_and_moves_the_likelihood_s_parameters(case, ma
 
     def cost():
         with torch.no_grad():
-            code = model.encode(images)
-            return float((model.likelihood.reconstruction(images, model.decoder(code.mean)) + code.kl().sum(1)).mean())
+            code = model.encode(images, stream(0))
+            return float((model.likelihood.reconstruction(images, model.decoder(code.mean)) + code.kl(stream(0)).sum(1)).mean())
 
     before, initial = cost(), {name: value.clone() for name, value in model.likelihood.state_dict().items()}
     for _ in train(state, data, run):

@@ -176,7 +176,7 @@ def inferred(make_run, registry):
         model = build_model(assemble(run, registry), run.seed, "cpu", dtype)
         model.family.constrain(model.decoder)
         images = torch.rand(5, 1, 8, 8, generator=stream(1))
-        return model.encode(images.double() if dtype is torch.float64 else images).mean
+        return model.encode(images.double() if dtype is torch.float64 else images, stream(0)).mean
 
     return infer
 

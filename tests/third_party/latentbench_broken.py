@@ -11,7 +11,6 @@ from latentbench.api import (
     DataSet,
     Estimator,
     Evaluation,
-    IterativeFamily,
     Likelihood,
     Loss,
     Metric,
@@ -19,6 +18,7 @@ from latentbench.api import (
     Outcome,
     PerUnit,
     PointCode,
+    PointFamily,
     Split,
     Splits,
     TorchFamily,
@@ -60,7 +60,7 @@ def scaled_costs(factor):
     return lambda self, *given: {name: factor(cost) for name, cost in Sound.costs(self, *given).items()}
 
 
-class FlatPoint(IterativeFamily):
+class FlatPoint(PointFamily):
     """A sparse coder that infers one number an image."""
 
     name = "point_flat"
@@ -70,20 +70,20 @@ class FlatPoint(IterativeFamily):
         return (images @ dictionary).sum(1, keepdim=True)
 
     def loss(self, step):
-        error = step.likelihood.reconstruction(step.images, step.decoder(step.code.mean.expand(-1, self.latent_dim)))
+        error = step.reconstruction(step.code.mean.expand(-1, self.latent_dim))
         return Loss(error.mean(), {"squared_error": error.detach()})
 
-    def costs(self, images, code, z, decoded, likelihood):
+    def costs(self, images, code, z, decoded, likelihood, kl):
         return {"sparse_coding_cost": likelihood.reconstruction(images, decoded)}
 
 
 FAMILIES = [
     Sound,
     FlatPoint,
-    posterior("kl_summed", kl=lambda self: TorchPosterior.kl(self).sum(1)),
-    posterior("kl_of_four", kl=lambda self: TorchPosterior.kl(self)[:, :4]),
-    posterior("kl_nan", kl=lambda self: TorchPosterior.kl(self) * math.nan),
-    posterior("kl_none", kl=lambda self: None),
+    posterior("kl_summed", kl=lambda self, generator: TorchPosterior.kl(self, generator).sum(1)),
+    posterior("kl_of_four", kl=lambda self, generator: TorchPosterior.kl(self, generator)[:, :4]),
+    posterior("kl_nan", kl=lambda self, generator: TorchPosterior.kl(self, generator) * math.nan),
+    posterior("kl_none", kl=lambda self, generator: None),
     posterior("mean_of_one", mean=property(lambda self: self.q.mean[:1])),
     posterior("location_flat", location=property(lambda self: self.q.mean.sum(1))),
     posterior("representation_flat", representation=property(lambda self: self.q.mean.sum(1))),
@@ -161,8 +161,8 @@ LIKELIHOODS = [
 
 def estimator(label, loss):
     def whole(self, step):
-        cost = step.likelihood.reconstruction(step.images, step.decoder(step.posterior.rsample(step.temperature, step.generator)))
-        return loss(cost + step.posterior.kl().sum(1))
+        cost = step.reconstruction(step.rsample())
+        return loss(cost + step.kl())
 
     return type(label.title().replace("_", ""), (Estimator,), {"name": label, "__module__": __name__, "loss": whole})
 

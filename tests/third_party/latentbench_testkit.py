@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.distributions import Gamma, Normal
+from torch.distributions import Gamma, Normal, StudentT
 
 from latentbench import hookimpl
 from latentbench.api import (
@@ -29,9 +29,11 @@ from latentbench.api import (
     Options,
     Outcome,
     PointCode,
+    PointFamily,
     Split,
     Splits,
     TorchFamily,
+    TorchPosterior,
     dictionary_of,
 )
 from latentbench.api.engines import Engine, execute, load_registry
@@ -51,7 +53,7 @@ class LcaOptions(Options):
     iterations: int = 50
 
 
-class BareLca(IterativeFamily):
+class BareLca(PointFamily):
     """Soft-threshold dynamics du/dt = (b - u - (Phi'Phi - 1) a) / tau of Rozell et al. 2008."""
 
     name = "test_lca"
@@ -72,10 +74,10 @@ class BareLca(IterativeFamily):
 
     def loss(self, step):
         z = step.code.mean
-        error = 0.5 * step.likelihood.reconstruction(step.images, step.decoder(z))
+        error = 0.5 * step.reconstruction(z)
         return Loss(error.mean(), {"squared_error": error.detach(), "penalty": self.options.l1_weight * z.abs().sum(1)})
 
-    def costs(self, images, code, z, decoded, likelihood):
+    def costs(self, images, code, z, decoded, likelihood, kl):
         error, penalty = 0.5 * likelihood.reconstruction(images, decoded), self.options.l1_weight * z.abs().sum(1)
         return {"sparse_coding_cost": error + penalty, "squared_error": error, "penalty": penalty}
 
@@ -96,14 +98,37 @@ class Reinforce(Estimator):
         self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 1))
 
     def loss(self, step):
-        z = step.posterior.sample(step.generator)
-        reconstruction = step.likelihood.reconstruction(step.images, step.decoder(z))
-        kl = step.posterior.kl().sum(1)
+        z = step.sample()
+        reconstruction, kl = step.reconstruction(z), step.kl()
         baseline = self.baseline(step.images).squeeze(1)
         advantage = (reconstruction - baseline).detach()
-        score = advantage * step.posterior.log_prob(z).sum(1)
+        score = advantage * step.log_q(z)
         surrogate = reconstruction + score + step.beta * kl + (reconstruction.detach() - baseline).square()
         return Loss(surrogate.mean(), {"reconstruction": reconstruction.detach(), "kl": kl.detach()})
+
+
+class RlooOptions(Options):
+    samples: int = 4
+
+
+class Rloo(Estimator):
+    """REINFORCE with several samples an image, each the baseline of the others (Kool et al. 2019)."""
+
+    name = "test_rloo"
+    options_model = RlooOptions
+    ignores = frozenset({"training.temperature_*"})
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.samples = options.samples
+
+    def loss(self, step):
+        z = step.sample(self.samples)  # [S, B, K]
+        reconstruction, kl = step.reconstruction(z), step.kl()
+        others = (reconstruction.sum(0) - reconstruction) / (self.samples - 1)
+        score = (reconstruction - others).detach() * step.log_q(z)
+        surrogate = (reconstruction + score).mean(0) + step.beta * kl
+        return Loss(surrogate.mean(), {"reconstruction": reconstruction.mean(0).detach(), "kl": kl.detach()})
 
 
 class TwoLayer(Network):
@@ -179,6 +204,47 @@ class GammaFamily(TorchFamily):
     def prior_distribution(self, batch):
         one = self.one.expand(batch, -1)
         return Gamma(one, one)
+
+
+class StudentFamily(TorchFamily):
+    """Student's t with a normal prior: no KL between them is known."""
+
+    name = "test_student"
+    estimated_kl = True
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.features = 2 * self.latent_dim
+        self.register_buffer("zero", torch.zeros(self.latent_dim))
+
+    def posterior_distribution(self, features):
+        loc, raw = features.chunk(2, dim=1)
+        return StudentT(10.0, loc, raw.exp())
+
+    def prior_distribution(self, batch):
+        return Normal(self.zero.expand(batch, -1), 1.0)
+
+
+class IterativeOfGaussians(IterativeFamily):
+    """N(mu_t, s^2) with mu_t = mu + eta (gradient - (mu - mu_0)): it settles where gradient and N(mu_0, 1) balance."""
+
+    name = "test_iterative"
+
+    def __init__(self, assembly, options):
+        super().__init__(assembly, options)
+        self.origin = nn.Parameter(torch.zeros(self.latent_dim))
+        self.log_rate = nn.Parameter(torch.tensor(-4.0))
+        self.log_scale = nn.Parameter(torch.tensor(-2.0))
+
+    def posterior(self, loc, before):
+        return TorchPosterior(*(Normal(mean, self.log_scale.exp(), validate_args=False) for mean in (loc, before)))
+
+    def prior(self, batch):
+        loc = self.origin.expand(batch, -1)
+        return self.posterior(loc, loc)
+
+    def update(self, prior, x, gradient, inference):
+        return self.posterior(prior.mean + self.log_rate.exp() * (gradient - prior.mean + self.origin), prior.mean)
 
 
 class Diverging(TorchFamily):
@@ -257,12 +323,12 @@ class Pilots(Engine):
 
 @hookimpl
 def register_families():
-    return [BareLca, GammaFamily, Diverging, Crashing, Sleeping]
+    return [BareLca, GammaFamily, StudentFamily, IterativeOfGaussians, Diverging, Crashing, Sleeping]
 
 
 @hookimpl
 def register_estimators():
-    return [Reinforce]
+    return [Reinforce, Rloo]
 
 
 @hookimpl
