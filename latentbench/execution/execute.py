@@ -33,7 +33,8 @@ from latentbench.results.tables import SETTINGS
 from latentbench.suites.expand import Unplanned
 from latentbench.suites.resolve import assemble, parts_of, versions
 from latentbench.suites.settings import Run
-from latentbench.training.train import new_state, plan_steps, train
+from latentbench.training.state import new_state
+from latentbench.training.train import plan_steps, train
 
 MISSING_PLUGIN = "missing plugin"
 FAILURE_KINDS = ("error", "non-finite", "out-of-memory", "timeout", "killed", MISSING_PLUGIN, EVALUATION_FAILED)

@@ -18,7 +18,8 @@ from latentbench.registry import build_registry
 from latentbench.results.store import Store
 from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.resolve import InapplicableError, assemble, resolve
-from latentbench.training.train import new_state, train
+from latentbench.training.state import new_state
+from latentbench.training.train import train
 
 SETTINGS = {
     **{"family": "sound", "estimator": "mc", "dataset": "digits", "encoder": "linear", "decoder": "linear", "likelihood": "gaussian"},

@@ -15,7 +15,8 @@ from latentbench.execution.execute import execute
 from latentbench.execution.leases import STALE_AFTER, Leases
 from latentbench.execution.queue import enqueue
 from latentbench.files import FolderError, listed
-from latentbench.results.store import UNFINISHED_MERGE, Store
+from latentbench.results.fragments import UNFINISHED_MERGE
+from latentbench.results.store import Store
 from latentbench.results.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
 from latentbench.runner import Selection, planned
 from latentbench.suites.launch import Launch
