@@ -15,7 +15,7 @@ from latentbench.errors import UserError, nearest, shortened
 from latentbench.numbers import parse_duration, parse_numbers
 
 if TYPE_CHECKING:
-    from latentbench.execution.work import Limits
+    from latentbench.engine import Limits
     from latentbench.suites.expand import Changes
     from latentbench.suites.launch import Launch
 
@@ -122,11 +122,10 @@ def plan(
 ) -> None:
     """Print every run of a suite with its id, its state and the expected cost. Trains nothing."""
     from latentbench.reporting.show import print_plan
-    from latentbench.results.store import Store
     from latentbench.runner import planned
 
-    made, _ = planned(suite, results, _launch(engine, profile, gpus), _changes(sets, only, scale, limit_data, seeds))
-    print_plan(made, Store(results))
+    made, _, snapshot = planned(suite, results, _launch(engine, profile, gpus), _changes(sets, only, scale, limit_data, seeds))
+    print_plan(made, snapshot)
 
 
 class Listed(StrEnum):
@@ -308,11 +307,11 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _kinds(text: str) -> frozenset[str]:
-    from latentbench.execution.execute import FAILURE_KINDS
+    from latentbench.failure import FailureKind
 
     names = frozenset(_names(text))
-    for name in sorted(names - {"all", *FAILURE_KINDS}):
-        raise UserError(f"--retry {text}: unknown kind of failure '{name}'{nearest(name, FAILURE_KINDS)}; known: all, {', '.join(FAILURE_KINDS)}")
+    for name in sorted(names - {"all", *FailureKind}):
+        raise UserError(f"--retry {text}: unknown kind of failure '{name}'{nearest(name, list(FailureKind))}; known: all, {', '.join(FailureKind)}")
     return names
 
 
@@ -324,7 +323,7 @@ def _launch(engine: str | None, profile: str | None, gpus: str | None, per_gpu: 
 
 
 def _limits(time_limit: str | None, fail_fast: bool) -> Limits:
-    from latentbench.execution.work import Limits
+    from latentbench.engine import Limits
 
     return Limits(None if time_limit is None else _parsed(time_limit, "--time-limit", parse_duration), fail_fast)
 

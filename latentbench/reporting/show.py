@@ -16,6 +16,7 @@ from latentbench.execution.progress import duration
 from latentbench.execution.speeds import expected, speeds
 from latentbench.registry import KINDS, load_registry
 from latentbench.reporting.status import Status
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.results.tables import TABLES
 from latentbench.suites.expand import Unplanned
@@ -26,10 +27,10 @@ MOST_QUEUED = 10
 """How many queued runs are listed."""
 
 
-def print_plan(plan: Plan, store: Store) -> None:
+def print_plan(plan: Plan, snapshot: Snapshot) -> None:
     """Every run with its id and state, combinations that are left out, and totals."""
-    known = speeds(store)
-    body = [(i.run.id, *_shown(i), i.run.seed, _further(i), _length(i), _seconds(i, known), _state(i)) for i in plan.runs]
+    known = speeds(snapshot)
+    body = [(i.run.id, *_shown(i), i.run.seed, _further(i), _length(i), _seconds(i, known), i.state) for i in plan.runs]
     header = ("run", "family", "estimator", "dataset", "networks", "K", "seed", "further", "length", "expected", "state")
     print(tabulate(body, header, tablefmt="simple", disable_numparse=True))
     for words, reason, n in _without_seeds(plan.inapplicable):
@@ -38,7 +39,7 @@ def print_plan(plan: Plan, store: Store) -> None:
         print(f"left out: {line}")
     for item in plan.blocked:
         print(f"blocked:  {_words(item.settings)}: {item.reason}")
-    counts = Counter(item.state for item in plan.runs)
+    counts = Counter(item.state.kind for item in plan.runs)
     print(f"\n{plan.name}: {plan.description}" if plan.description else "")
     print(f"{len(plan.runs)} distinct runs ({', '.join(f'{n} {state}' for state, n in sorted(counts.items())) or 'none'})", end="")
     print(f", {len(plan.inapplicable)} combinations left out, {len(plan.blocked)} blocked; {plan.models} models that differ in more than the seed")
@@ -131,7 +132,7 @@ def print_status(results: Path, status: Status) -> None:
     if len(status.queued) > MOST_QUEUED:
         print(f"queued: and {len(status.queued) - MOST_QUEUED} more")
     for run_id in status.interrupted:
-        print(f"interrupted: {run_id}; `latentbench run` of its suite goes on with it")
+        print(f"interrupted: {run_id}; `latentbench run` of its suite resumes it")
 
 
 def print_table(body: Sequence[Sequence[str]], header: Sequence[str]) -> None:
@@ -173,10 +174,6 @@ def _networks(item: Planned) -> str:
 def _length(item: Planned) -> str:
     training = item.run.train_settings
     return f"{training.steps} steps" if training.steps else f"{training.epochs:g} epochs"
-
-
-def _state(item: Planned) -> str:
-    return f"{item.state} ({item.why})" if item.why else item.state
 
 
 def _seconds(item: Planned, known: Mapping[tuple[str, ...], float]) -> str:

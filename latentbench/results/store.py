@@ -39,8 +39,6 @@ from latentbench.results.tensors import read_tensors, tensors_to_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-EVALUATION_FAILED = "evaluation"
-"""The failure kind of a run that was trained, while one of its evaluations failed; its status is `done`."""
 FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue")
 """What a results folder consists of."""
 LEFT_OVER_AFTER = 3600.0
@@ -116,27 +114,6 @@ class Store(Tables):
             for name, rows in parts.items():
                 if not (self.path / table / f"{name}.parquet").exists():
                     self.write_rows(table, name, rows)
-
-    def run_states(self) -> dict[str, dict[str, Any]]:
-        """When it began, status, failure and source hashes of every stored run, by run id."""
-        frame = self.read("runs", ["run_id", *STATE])
-        return {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in frame.to_dict("records")}
-
-    def evaluated(self) -> dict[str, set[str]]:
-        """The ids of all evaluations of every run: of those whose metrics are there."""
-        frame = self.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates()
-        found: dict[str, set[str]] = {}
-        for run_id, evaluation_id in frame.itertuples(index=False, name=None):
-            found.setdefault(run_id, set()).add(evaluation_id)
-        return found
-
-    def evaluation_sources(self) -> dict[str, dict[str, str]]:
-        """By run id and evaluation id, as JSON, the sources of the code that measured; what older versions have stored is not among them."""
-        frame = self.read("evaluations", ["run_id", "evaluation_id", "sources"])
-        found: dict[str, dict[str, str]] = {}
-        for run_id, evaluation_id, sources in frame.itertuples(index=False, name=None):
-            found.setdefault(run_id, {})[evaluation_id] = sources
-        return found
 
     def evaluation_titles(self) -> dict[str, str]:
         """By evaluation id, the evaluation's name and options, as `active_units(rule=paper, threshold=0.01)`; ids that older versions have stored

@@ -43,8 +43,8 @@ def outcome(broken, tmp_path):
         plans = tuple(EvaluationPlan(name, broken.evaluation(name).options_model().model_dump(mode="json"), "1") for name in evaluations)
         job = Job(resolve({**SETTINGS, **settings}, broken, "cpu").run, plans)
         store = Store(tmp_path / "results")
-        line = execute(job, broken, store, "cpu")
-        return line, store.read("runs").iloc[0], store.read("metrics")
+        failure = execute(job, broken, store, "cpu")
+        return failure and str(failure), store.read("runs").iloc[0], store.read("metrics")
 
     return run
 
