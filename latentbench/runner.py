@@ -21,7 +21,7 @@ from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import NO_LIMITS, Limits, Work
 from latentbench.registry import load_registry
-from latentbench.reporting.compare import Query, compare, render
+from latentbench.reporting.leaderboard import Query, compare, render
 from latentbench.results.states import with_sources, with_states
 from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes

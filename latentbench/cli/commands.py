@@ -181,8 +181,8 @@ def compare(
 ) -> None:
     """Print a leaderboard: mean and 99 % interval over seeds of one metric, best first."""
     from latentbench.registry import load_registry
-    from latentbench.reporting.compare import Query, parse_only, render
-    from latentbench.reporting.compare import compare as compare_stores
+    from latentbench.reporting.leaderboard import Query, parse_only, render
+    from latentbench.reporting.leaderboard import compare as compare_stores
 
     if values_of not in ("auto", "runs", "summaries"):
         raise UserError(f"--from {values_of}: expected runs, summaries or auto")
@@ -339,7 +339,7 @@ def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
 def _changes(
     sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None, compile_: bool = False
 ) -> Changes:
-    from latentbench.reporting.compare import parse_only
+    from latentbench.reporting.leaderboard import parse_only
     from latentbench.suites.expand import Changes
 
     if not 0 < scale < float("inf"):

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from latentbench.errors import UserError
-from latentbench.reporting.compare import Query, compare, half_width, render
+from latentbench.reporting.leaderboard import Query, compare, half_width, render
 from latentbench.results.store import Store
 
 VALUES = {"poisson": [10.0, 11.0, 12.5], "gaussian": [9.0, 9.5, 9.1]}
