@@ -21,7 +21,9 @@ from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import NO_LIMITS, Limits, Work
 from latentbench.registry import load_registry
-from latentbench.reporting.leaderboard import Query, compare, render
+from latentbench.reporting import compare
+from latentbench.reporting.query import Query
+from latentbench.reporting.rendering import render
 from latentbench.results.states import with_sources, with_states
 from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes
@@ -206,10 +208,9 @@ def _print_leaderboard(plan: Plan, results: Path) -> None:
     ids = frozenset(item.run.id for item in plan.runs)
     if not any(states.get(run_id, {}).get("status") == "done" for run_id in ids):
         return
-    board = plan.leaderboard
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
-    query = Query(board.metric, tuple(board.rows), tuple(board.columns), index=board.index, run_ids=ids, evaluations=evaluations, values_of="runs")
+    query = Query(**plan.leaderboard.model_dump(), run_ids=ids, evaluations=evaluations, values_of="runs")
     try:
-        print("\n" + render(compare([results], query, load_registry().better())))
+        print("\n" + render(compare([results], query)))
     except UserError as error:
         print(f"\nno leaderboard: {error}")

@@ -180,15 +180,15 @@ def compare(
     values_of: Annotated[str, typer.Option("--from", help="runs, summaries, or auto: summaries where a folder has some of the metric.")] = "auto",
 ) -> None:
     """Print a leaderboard: mean and 99 % interval over seeds of one metric, best first."""
-    from latentbench.registry import load_registry
-    from latentbench.reporting.leaderboard import Query, parse_only, render
-    from latentbench.reporting.leaderboard import compare as compare_stores
+    from latentbench.reporting import compare as compare_stores
+    from latentbench.reporting.query import Query
+    from latentbench.reporting.rendering import render
 
     if values_of not in ("auto", "runs", "summaries"):
         raise UserError(f"--from {values_of}: expected runs, summaries or auto")
     chosen = frozenset({evaluation}) if evaluation else None
-    query = Query(metric, _names(rows), _names(columns), split, index, parse_only(only or []), evaluations=chosen, values_of=values_of)
-    print(render(compare_stores(results or [DEFAULT_RESULTS], query, load_registry().better()), format_))
+    query = Query(metric, _names(rows), _names(columns), split, index, _only(only or []), evaluations=chosen, values_of=values_of)
+    print(render(compare_stores(results or [DEFAULT_RESULTS], query), format_))
 
 
 @app.command()
@@ -339,7 +339,6 @@ def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
 def _changes(
     sets: list[str] | None, only: list[str] | None, scale: float, limit_data: float | None, seeds: str | None, compile_: bool = False
 ) -> Changes:
-    from latentbench.reporting.leaderboard import parse_only
     from latentbench.suites.expand import Changes
 
     if not 0 < scale < float("inf"):
@@ -351,7 +350,7 @@ def _changes(
         if key in values and given is not None:
             raise UserError(f"--set {key} and {flag} are the same; give one of them")
     values |= {"compile": True} if compile_ else {}
-    return Changes(values, parse_only(only or []), scale, limit_data, None if seeds is None else _parsed(seeds, "--seeds", parse_numbers))
+    return Changes(values, _only(only or []), scale, limit_data, None if seeds is None else _parsed(seeds, "--seeds", parse_numbers))
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
@@ -372,3 +371,19 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
         if isinstance(values[key], list):
             raise UserError(f"--set {shortened(pair)}: expected one value; lists are swept in suite files")
     return values
+
+
+def _only(pairs: list[str]) -> dict[str, list[Any]]:
+    """The values that `--only` allows, by key."""
+    from latentbench.suites.yaml_source import parse_value
+
+    only: dict[str, list[Any]] = {}
+    for pair in pairs:
+        key, sign, values = pair.partition("=")
+        if not sign or not all(values.split(",")):
+            raise UserError(f"--only {shortened(pair)}: expected key=value, or key=value,value")
+        try:
+            only.setdefault(key, []).extend(parse_value(value) for value in values.split(","))
+        except UserError as error:
+            raise UserError(f"--only {shortened(pair)}: {error}") from error
+    return only
