@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command line; a mistake of the user's is one message and exit code 2."""
     import typer
 
-    from latentbench.cli.commands import app
+    from latentbench.cli.run import app
 
     prepare_terminal()
     try:

@@ -121,7 +121,7 @@ def plan(
     profile: Profile = None,
 ) -> None:
     """Print every run of a suite with its id, its state and the expected cost. Trains nothing."""
-    from latentbench.reporting.show import print_plan
+    from latentbench.reporting.plans import print_plan
     from latentbench.results.store import Store
     from latentbench.runner import planned
 
@@ -148,7 +148,7 @@ def list_(
     results: Results = DEFAULT_RESULTS,
 ) -> None:
     """List what plugins provide, and plugins that could not be loaded; or the stored runs."""
-    from latentbench.reporting.show import print_parts, print_runs
+    from latentbench.reporting.plans import print_parts, print_runs
 
     if kind is Listed.runs:
         print_runs(results)
@@ -159,7 +159,7 @@ def list_(
 @app.command()
 def show(run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.")], results: Results = DEFAULT_RESULTS) -> None:
     """Print all that is stored of one run: settings, outcome, metrics, where it comes from."""
-    from latentbench.reporting.show import print_run
+    from latentbench.reporting.plans import print_run
 
     print_run(results, run)
 
@@ -194,7 +194,7 @@ def compare(
 @app.command()
 def status(results: Results = DEFAULT_RESULTS) -> None:
     """Print what became of the runs of a results folder, and which are being worked on, where, and how far they are."""
-    from latentbench.reporting.show import print_status
+    from latentbench.reporting.plans import print_status
     from latentbench.reporting.status import status as read_status
 
     print_status(results, read_status(results))
@@ -278,7 +278,7 @@ def data_list() -> None:
     """List data sets, and where their source files are."""
     from latentbench.data.fetch import listing
     from latentbench.registry import load_registry
-    from latentbench.reporting.show import print_table
+    from latentbench.reporting.plans import print_table
 
     print_table(listing(load_registry()), ("data set", "image", "pixels", "labels", "protocols", "source files"))
 
