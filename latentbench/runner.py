@@ -20,6 +20,7 @@ from latentbench.execution.progress import Progress
 from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import NO_LIMITS, Limits, Work
+from latentbench.execution.worker import free_jobs, refused, work_off
 from latentbench.registry import load_registry
 from latentbench.reporting import compare
 from latentbench.reporting.query import Query
@@ -134,6 +135,27 @@ def run_suite(
         progress.say(f"{undone} runs are not done, and nobody works on them; the same command goes on")
     _print_leaderboard(plan, results)
     return work.failed + undone + len(plan.blocked) + failed_before
+
+
+def run_queued(results: Path, launch: Launch = DEFAULT_ENGINE, limits: Limits = NO_LIMITS) -> int:
+    """Execute on this machine the queued runs of a results folder that no other process works on; return how many failed.
+
+    Raises:
+        UserError: the engine or the folder is wrong; or, when all else is done, queued runs are left that were planned with other code.
+    """
+    registry = load_registry()
+    engine = choose_engine(launch, None, registry)
+    engine.check()
+    with Progress() as progress:
+        failed = work_off(results, engine, progress.watch, limits)
+    progress.summary(results)
+    others = [job for job, _ in free_jobs(results) if job.run.device != engine.device]
+    if others:
+        progress.say(f"{len(others)} queued runs are for another device than {engine.device}")
+    left = refused(results, engine.device, registry)
+    if left:
+        raise UserError(f"{len(left)} queued runs are left to processes that have their code: {left[0].reason}")
+    return failed
 
 
 def _execute(engine: Engine, work: Work, suite: str) -> None:

@@ -63,6 +63,18 @@ def select(stores: Sequence[Path], query: Query) -> pd.DataFrame:
     return values.reset_index(drop=True)
 
 
+def stored(results: Path) -> Store:
+    """The store of a folder that has results.
+
+    Raises:
+        UserError: it has none.
+    """
+    store = Store(results)
+    if not store.exists():
+        raise UserError(f"results folder {results} has no results" + ("" if results.exists() else " (it does not exist)"))
+    return store
+
+
 def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
     """A setting of every row as text; empty where a run does not have it. Dotted names refer to options and training settings."""
     outer, _, inner = name.partition(".")
@@ -118,9 +130,7 @@ def _matching(values: pd.DataFrame, only: Mapping[str, Sequence[Any]]) -> pd.Dat
 
 def _of_store(path: Path, query: Query) -> pd.DataFrame:
     """One store's rows: its summaries of the metric, or its runs."""
-    store = Store(path)
-    if not store.exists():
-        raise UserError(f"results folder {path} has no results" + ("" if path.exists() else " (it does not exist)"))
+    store = stored(path)
     summaries = _of_metric(store.read("summaries"), query).assign(seed=None, run_id=None, kind="summary")
     if query.values_of == "summaries" or (query.values_of == "auto" and len(summaries) and query.run_ids is None):
         return summaries.assign(store=str(path))
