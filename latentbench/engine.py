@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from latentbench.part import Options, Part
+from latentbench.part import Options, Registered
 
 if TYPE_CHECKING:
     from latentbench.execution.work import Work
 
 
-class Engine(Part, ABC):
+class Engine(Registered, ABC):
     """Has runs executed: in processes of this machine, as jobs of a cluster, as tasks of somebody's pool.
 
     The options are what a suite or a profile says in its `engine:` section, and what the flags `--gpus`, `--per-gpu` and `--cpus` say, where the

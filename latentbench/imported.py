@@ -25,6 +25,8 @@ Sources = Mapping[str, str]
 """Source file, as `package/module.py` -> hash over what it means."""
 GROUP = "latentbench"
 """The group of entry points that names plugins."""
+DOORS = frozenset({"latentbench.api", "latentbench.api.engines"})
+"""Modules that only pass on what others define: a name that is imported from one is imported from the module that defines it."""
 UNSAID = ("kind", "type_comment")
 """Fields of a syntax tree that change nothing."""
 
@@ -156,12 +158,28 @@ def _imports(source: bytes, module: str, package: str) -> frozenset[str]:
     found: set[str] = set()
     for node in _executed(_tree(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            for alias in node.names:
+                found |= {alias.name} if alias.name not in DOORS else {alias.name, *_passed_on(alias.name).values()}
         if isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            base = ".".join([*(parts[: len(parts) - node.level + 1] if node.level else ()), *filter(None, [node.module])])
-            found |= {f"{base}.{alias.name}" if _is_module(f"{base}.{alias.name}") else base for alias in node.names}
+            base = _base(node, package)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                found.add(_passed_on(base).get(alias.name, base) if base in DOORS and inner not in DOORS else inner if _is_module(inner) else base)
     return frozenset(found - {module})
+
+
+def _base(node: ast.ImportFrom, package: str) -> str:
+    """The module that an import statement takes names from."""
+    parts = package.split(".")
+    return ".".join([*(parts[: len(parts) - node.level + 1] if node.level else ()), *filter(None, [node.module])])
+
+
+@cache
+def _passed_on(door: str) -> dict[str, str]:
+    """Name -> defining module, of what a door passes on."""
+    source = source_of(door)
+    nodes = [node for node in _tree(source).body if isinstance(node, ast.ImportFrom)] if source is not None else []
+    return {alias.asname or alias.name: _base(node, door) for node in nodes for alias in node.names}
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:

@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from latentbench.data import overlap
+from latentbench.data.dataset import DataSet
 from latentbench.data.fetch import prepare
 from latentbench.engine import Engine
 from latentbench.errors import UserError
@@ -30,6 +32,7 @@ from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.launch import Launch, choose_engine
 from latentbench.suites.plan import Plan, Planned, make_plan
+from latentbench.suites.resolve import assemble
 from latentbench.suites.suite import load_suite
 
 
@@ -108,7 +111,7 @@ def run_suite(
     Leases(results / "leases").sweep()
     store_blocked(plan.blocked, store)
     registry = load_registry()
-    datasets = [registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)]
+    datasets = list(dict.fromkeys(cast("DataSet", assemble(job.run, registry).dataset) for job in jobs))
     prepare(datasets)
     _forget_states([item.run.id for item in plan.runs if (selection.force and item.run.id not in again) or item.state == "done"], again, results)
     if selection.force:

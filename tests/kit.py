@@ -258,7 +258,7 @@ class Shades(DataSet):
     """Images of one shade, prepared once."""
 
     name = "shades"
-    image_shape = (1, 2, 2)
+    data_shape = (1, 2, 2)
     defaults = {"likelihood": "gaussian"}
 
     def load(self, cache):

@@ -58,7 +58,7 @@ def test_at_another_value_it_is_another_run(make_run, later, registry):
 
 
 def test_a_stored_run_means_the_neutral_value_whatever_the_default_is(make_run, later):
-    _, options = assemble(make_run().run, later)
+    options = assemble(make_run().run, later).options
     assert options["family"].sharpness == 1.0
 
 

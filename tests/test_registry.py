@@ -53,7 +53,7 @@ class Numbers(Evaluation):
 
 class Images(DataSet):
     name = "images"
-    image_shape = (1, 8, 8)
+    data_shape = (1, 8, 8)
 
     def load(self, cache):
         raise NotImplementedError
@@ -122,7 +122,7 @@ def test_a_hook_without_its_mark_is_quarantined():
 
 
 INCOMPLETE = type("Incomplete", (IterativeFamily,), {"name": "incomplete"})
-NAMELESS = type("Nameless", (DataSet,), {"image_shape": (1, 8, 8), "load": Images.load})
+NAMELESS = type("Nameless", (DataSet,), {"data_shape": (1, 8, 8), "load": Images.load})
 NEITHER = type("Neither", (Network,), {"name": "neither"})
 COSTLESS = type("Costless", (Family,), {"name": "costless", "encode": None, "costs": None, "has_posterior": False})
 
@@ -152,8 +152,8 @@ COSTLESS = type("Costless", (Family,), {"name": "costless", "encode": None, "cos
             "Other has better = {'one': 'Lower'}; it must be a mapping from metrics to 'lower' or 'higher'",
         ),
         ("evaluations", toy(Numbers, better="lower"), "Other has better = 'lower'; it must be a mapping"),
-        ("datasets", toy(Images, image_shape=(8, 8)), "Other has the image_shape (8, 8); it must be a tuple of three positive numbers"),
-        ("datasets", toy(Images, image_shape=(1, 8, 0)), "it must be a tuple of three positive numbers"),
+        ("datasets", toy(Images, data_shape=(8, 8)), "Other has the data_shape (8, 8); it must be a tuple of three positive numbers"),
+        ("datasets", toy(Images, data_shape=(1, 8, 0)), "it must be a tuple of three positive numbers"),
         ("datasets", toy(Images, pixels="bits"), "Other has pixels = 'bits'; they are 'real', 'unit' (in [0, 1]) or 'binary' (0 or 1)"),
         ("datasets", toy(Images, labelled="yes"), "Other has labelled = 'yes'; it is True or False"),
     ],

@@ -29,7 +29,7 @@ def fetch(datasets: Names = None) -> None:
     from latentbench.data.fetch import prepare
 
     for dataset in _chosen(datasets or []):
-        prepare([dataset])
+        prepare([dataset()])
         print(f"{dataset.name}: ready")
 
 

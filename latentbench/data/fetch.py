@@ -22,7 +22,7 @@ def listing(datasets: Iterable[type[DataSet]]) -> list[tuple[str, ...]]:
 
 
 def _described(part: type[DataSet], cache: Path) -> tuple[str, ...]:
-    shape = "x".join(str(side) for side in part.image_shape)
+    shape = "x".join(str(side) for side in part.data_shape)
     words = (part.name, shape, part.pixels, "yes" if part.labelled else "no", ", ".join(sorted(part.protocols)))
     if not part.files:
         return (*words, "installed with a package")
@@ -39,7 +39,7 @@ def _folder(path: Path, forms: Iterable[str]) -> str:
     return path.as_posix().removesuffix(form).rstrip("/")
 
 
-def prepare(datasets: Iterable[type[DataSet]]) -> None:
+def prepare(datasets: Iterable[DataSet]) -> None:
     """Find or download, check and prepare the files of every data set, with a bar on a terminal and plain lines in a log.
 
     Raises:
@@ -47,7 +47,7 @@ def prepare(datasets: Iterable[type[DataSet]]) -> None:
     """
     for part in datasets:
         with _shown(part.name) as progress, _one_thread():
-            part().prepare(cache_folder(), progress)
+            part.prepare(cache_folder(), progress)
 
 
 def verify(datasets: Iterable[type[DataSet]], complete: bool) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 
 from latentbench.data.cache import cache_folder
-from latentbench.data.dataset import Splits, load
+from latentbench.data.dataset import DataSet, Splits, load
 from latentbench.errors import MissingPluginError, NonFiniteError, UserError, failure_line
 from latentbench.evaluation.evaluation import Trained
 from latentbench.execution.evaluate import evaluate
@@ -93,10 +93,10 @@ def execute(
     trained: dict[str, Any] = {}
     earlier = 0.0
     try:
-        assembly, options = assemble(job.run, registry)
-        splits = _limited(load(assembly.dataset, cache_folder()), job.run.limit_data)
+        assembly = assemble(job.run, registry)
+        splits = _limited(load(cast("DataSet", assembly.dataset), cache_folder()), job.run.limit_data)
         dtype = torch_dtype(job.run.dtype)
-        model = build_model(assembly, options, job.run.seed, device, dtype, bool(job.run.compile))
+        model = build_model(assembly, job.run.seed, device, dtype, bool(job.run.compile))
         if job.trained:
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
@@ -137,7 +137,7 @@ def check_code(job: Job, registry: Registry) -> None:
     run = job.run
     try:
         here = versions(parts_of(run, registry), run.device)
-        assembly, _ = assemble(run, registry)
+        assembly = assemble(run, registry)
     except UserError:
         return
     for part, version in run.plugins.items():

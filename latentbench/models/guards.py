@@ -99,7 +99,7 @@ class Guard:
 
     def decoded(self, decoded: Any, z: Tensor) -> Tensor:
         """Of the decoder: [B, C, H, W]."""
-        shape = (z.numel() // self.latent_dim, *self.model.assembly.image_shape)
+        shape = (z.numel() // self.latent_dim, *self.model.assembly.data_shape)
         return self.tensor(f"{origin(self.model.assembly.decoder)}.decoder(...)", decoded, shape, "decoded images")
 
     def reconstruction(self, cost: Any, images: Tensor, decoded: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Guard:
 
     def mean_image(self, mean: Any, decoded: Tensor) -> Tensor:
         """Of the likelihood: [B, C, H, W]."""
-        shape = (len(decoded), *self.model.assembly.image_shape)
+        shape = (len(decoded), *self.model.assembly.data_shape)
         return self.tensor(f"{origin(self.model.likelihood)}.mean(...)", mean, shape, "E[x | z], images")
 
     def costs(self, costs: Any, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:

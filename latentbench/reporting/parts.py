@@ -21,5 +21,5 @@ def _parts(kind: str, registry: Registry) -> str:
     for part in sorted(registry.parts[kind].values(), key=lambda part: part.name):
         options = ", ".join(f"{key}={field.get_default(call_default_factory=True)}" for key, field in part.options_model.model_fields.items())
         summary = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
-        body.append((part.name, part.version, registry.providers[part], options, shortened(summary, 90)))
+        body.append((part.name, getattr(part, "version", "-"), registry.providers[part], options, shortened(summary, 90)))
     return table(body, ("name", "version", "plugin", "options", "what it is"))

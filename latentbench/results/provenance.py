@@ -37,8 +37,7 @@ MODULES = {"scikit-learn": "sklearn"}
 
 def training_sources(assembly: Assembly) -> dict[str, str]:
     """The sources that decide the numbers of a training, as this process has imported them: parts, what they import, and the core's."""
-    parts = (assembly.family, assembly.dataset, assembly.likelihood, assembly.decoder, assembly.encoder, assembly.estimator)
-    return hashes([*TRAINING, *(part.__module__ for part in parts if part is not None)], frozenset(MODEL))
+    return hashes([*TRAINING, *(part.__module__ for part in assembly.parts)], frozenset(MODEL))
 
 
 def evaluation_sources(part: type[Evaluation]) -> dict[str, str]:

@@ -17,12 +17,13 @@ from latentbench.models.numerics import VERSION as NUMERICS_VERSION
 from latentbench.neutral import with_neutral, without_neutral
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
-from latentbench.suites.settings import Run, Settings, Training
+from latentbench.suites.settings import OPTION_OWNERS, Run, Settings, Training
 from latentbench.suites.sweep import NESTED, merged
 
 P = TypeVar("P", bound=Part)
 G = TypeVar("G", bound=Options)
-OPTION_OWNERS = {"family_options": "family", "estimator_options": "estimator", "encoder_options": "encoder", "decoder_options": "decoder"}
+PART_KINDS = {"family": "families", "estimator": "estimators", "dataset": "datasets", "likelihood": "likelihoods"}
+"""The kind of the part that a setting names, where it is not a network."""
 
 
 class InapplicableError(Exception):
@@ -57,7 +58,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     values = _validated(filled, options)
     if values.dtype == "tf32" and device != "cuda":
         raise UserError("tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32", key="dtype")
-    assembly = _assemble(values.latent_dim, parts)
+    assembly = _assemble(values.latent_dim, parts, options)
     _check_applicable(parts, assembly, options)
     patterns = frozenset().union(*(part.ignored(assembly, options.get(setting, Options())) for setting, part in parts.items()))
     if values.training.schedule == "constant":
@@ -81,7 +82,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
         },
         device=cast("Any", device),
         plugins=versions(parts, device),
-        sources=_sources(dataset),
+        sources=_sources(cast("DataSet", assembly.dataset)),
     )
     return Resolved(run, assembly, frozenset(key for key in settings if _known(key, options) and not _ignored(key, patterns)))
 
@@ -117,8 +118,14 @@ def _preferred(parts: Mapping[str, type[Part]], protocol: str | None) -> Mapping
 
 
 @cache
-def _sources(dataset: type[DataSet]) -> dict[str, str]:
-    return dict(dataset().sources())
+def _sources(dataset: DataSet) -> dict[str, str]:
+    return dict(dataset.sources())
+
+
+@cache
+def _dataset(dataset: type[DataSet], options: str) -> DataSet:
+    """The data set of these options, as JSON: one instance for all runs that have it."""
+    return dataset(dataset.options_model.model_validate_json(options))
 
 
 @cache
@@ -142,8 +149,8 @@ def _check_temperatures(training: Mapping[str, Any], family: type[Part], pattern
             raise UserError(f"is missing: family '{family.name}' samples at a temperature", key=f"training.{key}")
 
 
-def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]]:
-    """The parts of a run, and the options of each.
+def assemble(run: Run, registry: Registry) -> Assembly:
+    """The parts of a run, with the options of each.
 
     Raises:
         UserError: a part is not registered.
@@ -152,7 +159,7 @@ def assemble(run: Run, registry: Registry) -> tuple[Assembly, dict[str, Options]
     parts = parts_of(run, registry)
     complete = {outer: with_neutral(parts[owner].options_model, filled.get(outer, {})) for outer, owner in OPTION_OWNERS.items() if owner in parts}
     flat = {f"{outer}.{inner}": value for outer, options in complete.items() for inner, value in options.items()}
-    return _assemble(run.latent_dim, parts), _options(flat, parts)
+    return _assemble(run.latent_dim, parts, _options(flat, parts))
 
 
 def parts_of(run: Run, registry: Registry) -> dict[str, type[Part]]:
@@ -215,15 +222,16 @@ def _scaled(given: G, scale: float, key: str) -> G:
         raise first_problem(error, type(given), changed, key).error() from error
 
 
-def _assemble(latent_dim: int, parts: Mapping[str, type[Part]]) -> Assembly:
+def _assemble(latent_dim: int, parts: Mapping[str, type[Part]], options: Mapping[str, Options]) -> Assembly:
     return Assembly(
-        dataset=cast("Any", parts["dataset"]),
+        dataset=_dataset(cast("type[DataSet]", parts["dataset"]), options["dataset"].model_dump_json()),
         latent_dim=latent_dim,
         family=cast("Any", parts["family"]),
         likelihood=cast("Any", parts["likelihood"]),
         decoder=cast("Any", parts["decoder"]),
         encoder=cast("Any", parts.get("encoder")),
         estimator=cast("Any", parts.get("estimator")),
+        options=options,
     )
 
 
@@ -264,7 +272,7 @@ def unknown_option(key: str, registry: Registry) -> str | None:
     """The message for a dotted key that names an option which no part has; None for options of some part, and other settings."""
     outer, _, inner = key.partition(".")
     if outer in OPTION_OWNERS:
-        kinds = {"family_options": "families", "estimator_options": "estimators"}.get(outer, "networks")
+        kinds = PART_KINDS.get(OPTION_OWNERS[outer], "networks")
         known = sorted({name for part in registry.parts[kinds].values() for name in part.options_model.model_fields})
         if inner not in known:
             return f"unknown option '{key}'{nearest(inner, known)}; known: {', '.join(known) or 'none'}"

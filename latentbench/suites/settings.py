@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
-from latentbench.neutral import with_neutral, without_neutral
+from latentbench.neutral import added, with_neutral, without_neutral
 from latentbench.part import Options
 
+OPTION_OWNERS = {f"{setting}_options": setting for setting in ("family", "estimator", "dataset", "likelihood", "encoder", "decoder")}
+"""Settings that hold the options of a part, and the setting that names the part."""
 A_DURATION = "a duration is a share of the run (0.5), or a text like '5 epochs' or '200 steps'"
 DURATION = re.compile(r"^\s*([0-9.eE+-]+)\s*(epochs?|steps?)\s*$")
 
@@ -121,7 +123,9 @@ class Run(BaseModel):
     estimator: str | None
     estimator_options: Mapping[str, Any]
     dataset: str
+    dataset_options: Mapping[str, Any] = added({}, neutral={})
     likelihood: str
+    likelihood_options: Mapping[str, Any] = added({}, neutral={})
     encoder: str | None
     encoder_options: Mapping[str, Any]
     decoder: str
@@ -174,7 +178,9 @@ class Settings(Options):
     estimator: str | None = Field(None, description="Gradient estimator of an amortised family.")
     estimator_options: dict[str, Any] = Field(default_factory=dict, description="Options of the estimator.")
     dataset: str = Field(description="Data set.")
+    dataset_options: dict[str, Any] = added({}, neutral={}, description="Options of the data set.")
     likelihood: str | None = Field(None, description="Likelihood of pixels; the data set's own by default.")
+    likelihood_options: dict[str, Any] = added({}, neutral={}, description="Options of the likelihood.")
     encoder: str | None = Field(None, description="Network of an amortised family's encoder.")
     encoder_options: dict[str, Any] = Field(default_factory=dict, description="Options of the encoder.")
     decoder: str = Field(description="Network of the decoder.")

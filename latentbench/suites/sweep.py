@@ -11,11 +11,11 @@ from typing import Any
 
 from latentbench.errors import UserError, nearest, shortened
 from latentbench.numbers import same
-from latentbench.suites.settings import Settings, Training
+from latentbench.suites.settings import OPTION_OWNERS, Settings, Training
 
 Dotted = Mapping[str, Any]
 """Settings with dotted keys, like `training.epochs`."""
-NESTED = ("family_options", "estimator_options", "encoder_options", "decoder_options", "training")
+NESTED = (*OPTION_OWNERS, "training")
 """Settings that hold settings; in dotted keys like `training.epochs` they come before the dot."""
 MAX_POINTS = 100_000
 """Combinations of a sweep."""

@@ -9,9 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from latentbench import hookimpl
-from latentbench.models.codes import Posterior
-from latentbench.models.family import AmortisedFamily, Family
-from latentbench.part import Assembly, Options
+from latentbench.api import AmortisedFamily, Assembly, Family, Options, Posterior
 
 
 class CategoricalOptions(Options):

@@ -1,7 +1,7 @@
 """Data sets: the paper's, two that need no download, and binary versions for the Bernoulli likelihood."""
 
 from latentbench import hookimpl
-from latentbench.data.dataset import DataSet
+from latentbench.api import DataSet
 from latentbench_datasets.cifar import Cifar16, Cifar16Centred
 from latentbench_datasets.digits import Digits, DigitsBinary
 from latentbench_datasets.mnist import FashionMnist, Mnist, MnistBinary

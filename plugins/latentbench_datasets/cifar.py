@@ -12,10 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.data.dataset import Progress
-from latentbench.data.source_files import Source
-from latentbench.errors import UserError
-from latentbench.streams import stream
+from latentbench.api import Progress, Source, UserError, stream
 from latentbench_datasets.patches import GREY, PAPER_2026_PATCHES, PAPER_PATCHES, PatchDataSet, prepare
 
 HOME = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"

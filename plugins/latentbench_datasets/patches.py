@@ -10,8 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Progress, Split, Splits, silent
+from latentbench.api import DataSet, Progress, Split, Splits, cached, silent
 
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue."""
@@ -28,7 +27,7 @@ PAPER_2026_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.0
 class PatchDataSet(DataSet):
     """Base of data sets of 16x16 patches that are made of published files, once, and cached."""
 
-    image_shape = (1, 16, 16)
+    data_shape = (1, 16, 16)
     defaults = {"likelihood": "gaussian"}
     centred_filter: ClassVar[bool] = False
 

@@ -10,10 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.errors import UserError
-from latentbench.files import sha256_of
+from latentbench.api import DataSet, Split, Splits, UserError, cached, sha256_of
 from latentbench_datasets.patches import GREY, prepare, recipe_key
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
@@ -42,7 +39,7 @@ class PhotoPatches(DataSet):
     """
 
     name = "photo_patches"
-    image_shape = (1, 16, 16)
+    data_shape = (1, 16, 16)
     defaults = {"likelihood": "gaussian"}
 
     def sources(self) -> Mapping[str, str]:

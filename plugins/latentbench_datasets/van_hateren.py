@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.data.dataset import Progress
-from latentbench.data.source_files import Source
-from latentbench.errors import UserError
+from latentbench.api import Progress, Source, UserError
 from latentbench_datasets.patches import PAPER_2026_PATCHES, PAPER_PATCHES, PatchDataSet, prepare
 
 HOME = "http://bethgelab.org/media/uploads/vanhateren"

@@ -1,7 +1,7 @@
 """Gradient estimators: `exact`, `mc`, `straight_through` and `hard_forward`."""
 
 from latentbench import hookimpl
-from latentbench.models.estimator import Estimator
+from latentbench.api import Estimator
 from latentbench_estimators.exact import Exact
 from latentbench_estimators.sampled import HardForward, MonteCarlo, StraightThrough
 

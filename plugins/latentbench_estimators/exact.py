@@ -6,10 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from latentbench.models.estimator import Estimator
-from latentbench.models.network import dictionary_of
-from latentbench.models.objective import Loss, Step
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Estimator, Loss, Options, Step, dictionary_of
 from latentbench_estimators.sampled import negative_elbo
 
 
@@ -43,7 +40,7 @@ class Exact(Estimator):
         """A linear decoder and a squared error are needed."""
         if not assembly.linear_decoder:
             return f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
-        if not assembly.likelihood.quadratic:
+        if not assembly.quadratic:
             return f"it needs a squared error, and the likelihood '{assembly.likelihood.name}' has none"
         return None
 

@@ -7,9 +7,7 @@ from abc import abstractmethod
 from pydantic import Field
 from torch import Tensor
 
-from latentbench.models.estimator import Estimator
-from latentbench.models.objective import Loss, Step
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Estimator, Loss, Options, Step
 
 
 def negative_elbo(step: Step, reconstruction: Tensor) -> Loss:

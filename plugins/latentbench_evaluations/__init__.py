@@ -1,7 +1,7 @@
 """Evaluations: the negative ELBO and squared errors, sparsity, active units, readouts of labels, arrays and pictures, sparse inference."""
 
 from latentbench import hookimpl
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.api import Evaluation
 from latentbench_evaluations.active_units import ActiveUnits
 from latentbench_evaluations.elbo import Elbo
 from latentbench_evaluations.gabor_fit import GaborFitting

@@ -8,9 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.models.network import dictionary_of
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 from latentbench_evaluations.dead_units import FIGURE_KL, FIGURE_NORM, dead_by_rule, dead_in_figures, needs_norms
 
 CURVE = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)

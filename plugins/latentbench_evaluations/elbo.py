@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.api import Evaluation, Metric, Outcome, PerUnit, Trained
 
 
 class Elbo(Evaluation):

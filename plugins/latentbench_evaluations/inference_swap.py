@@ -10,9 +10,7 @@ from latentbench_lca import infer as lca
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
-from latentbench.models.network import dictionary_of
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained, dictionary_of
 from latentbench_evaluations.sparsity import lifetime_sparsity
 
 
@@ -45,7 +43,7 @@ class InferenceSwap(Evaluation):
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
         """A dictionary and a squared error are needed."""
-        if not assembly.likelihood.quadratic:
+        if not assembly.quadratic:
             return f"it compares squared errors, and the likelihood '{assembly.likelihood.name}' has none"
         return None if assembly.linear_decoder else f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
 

@@ -10,9 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained, UserError
 from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
 
 

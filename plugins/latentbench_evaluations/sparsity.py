@@ -8,8 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.part import Options
+from latentbench.api import Evaluation, Metric, Options, Outcome, PerUnit, Trained
 
 
 class SparsityOptions(Options):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained
 
 
 class SpikeCounts(Evaluation):

@@ -8,9 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from latentbench import hookimpl
-from latentbench.models.codes import Posterior
-from latentbench.models.family import Family
-from latentbench.models.location_scale import LocationScaleFamily
+from latentbench.api import Family, LocationScaleFamily, Posterior
 
 
 class GaussianPosterior(Posterior):

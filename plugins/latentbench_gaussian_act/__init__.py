@@ -14,9 +14,7 @@ from torch import Generator, Tensor
 from torch.special import erfcx, log_ndtr
 
 from latentbench import hookimpl
-from latentbench.models.codes import Posterior
-from latentbench.models.family import Family
-from latentbench.models.location_scale import LocationScaleFamily
+from latentbench.api import Family, LocationScaleFamily, Posterior
 
 
 class ActivatedPosterior(Posterior, ABC):

@@ -7,9 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
 from latentbench import hookimpl
-from latentbench.models.family import Family
-from latentbench.models.sparse_coding import SparseCoder, SparseCodingOptions, batches, soft_threshold
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Family, Options, SparseCoder, SparseCodingOptions, batches, soft_threshold
 
 LOOK_EVERY = 5
 """Iterations between two looks at how much codes still change."""

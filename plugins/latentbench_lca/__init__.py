@@ -9,9 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latentbench import hookimpl
-from latentbench.models.family import Family
-from latentbench.models.sparse_coding import SparseCoder, SparseCodingOptions, batches, soft_threshold
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Family, Options, SparseCoder, SparseCodingOptions, batches, soft_threshold
 from latentbench_lca.reference import infer_with_lcapt, why_no_lcapt
 
 LOOK_EVERY = 10

@@ -6,15 +6,18 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from latentbench import hookimpl
-from latentbench.models.likelihood import Likelihood
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Likelihood, Options
 
 
 class GaussianLikelihood(Likelihood):
     """N(decoded, 1/2) in each pixel: -ln p is the squared error, less (M/2) ln pi (Poisson VAE, eq. 3)."""
 
     name = "gaussian"
-    quadratic = True
+
+    @classmethod
+    def is_quadratic(cls, options: Options) -> bool:
+        """It is."""
+        return True
 
     def reconstruction(self, images: Tensor, decoded: Tensor) -> Tensor:
         """|x - decoded|^2 [B]."""

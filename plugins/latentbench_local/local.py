@@ -25,15 +25,20 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 
-from latentbench.engine import Engine
-from latentbench.errors import UserError
-from latentbench.execution.job import Job
-from latentbench.execution.speeds import expected, memories
-from latentbench.execution.work import Work
-from latentbench.files import StoringError
-from latentbench.numbers import CountOrAuto, Numbers, parse_numbers
-from latentbench.part import Options
-from latentbench.registry import load_registry
+from latentbench.api.engines import (
+    CountOrAuto,
+    Engine,
+    Job,
+    Numbers,
+    Options,
+    StoringError,
+    UserError,
+    Work,
+    expected,
+    load_registry,
+    memories,
+    parse_numbers,
+)
 from latentbench_local.packing import Packing
 from latentbench_local.processes import CONTEXT, STOPPED, execute_in_process
 

@@ -17,12 +17,20 @@ from typing import Any
 
 import torch
 
-from latentbench.execution.execute import InterruptedRunError, OtherCodeError, execute, traceback_of
-from latentbench.execution.job import Job
-from latentbench.execution.leases import LeaseLostError, Leases
-from latentbench.files import StoringError, cannot_store, storing
-from latentbench.registry import load_registry
-from latentbench.results.store import Store
+from latentbench.api.engines import (
+    InterruptedRunError,
+    Job,
+    LeaseLostError,
+    Leases,
+    OtherCodeError,
+    Store,
+    StoringError,
+    cannot_store,
+    execute,
+    load_registry,
+    storing,
+    traceback_of,
+)
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a run's progress."""

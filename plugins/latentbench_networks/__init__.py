@@ -1,7 +1,7 @@
 """Networks: `linear`, `conv` and `mlp`."""
 
 from latentbench import hookimpl
-from latentbench.models.network import Network
+from latentbench.api import Network
 from latentbench_networks.conv import Conv
 from latentbench_networks.linear import Linear
 from latentbench_networks.mlp import Mlp

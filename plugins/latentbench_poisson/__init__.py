@@ -9,10 +9,7 @@ from torch.nn import Parameter
 from torch.nn.functional import softplus
 
 from latentbench import hookimpl
-from latentbench.evaluation.evaluation import Evaluation
-from latentbench.models.codes import Code, Posterior
-from latentbench.models.family import AmortisedFamily, Family
-from latentbench.part import Assembly, Options
+from latentbench.api import AmortisedFamily, Assembly, Code, Evaluation, Family, Options, Posterior
 from latentbench_poisson.arrivals import ArrivalCap
 from latentbench_poisson.histograms import RelaxedPoissonHistograms
 from latentbench_poisson.sampler import relaxed_and_hard_poisson, relaxed_poisson

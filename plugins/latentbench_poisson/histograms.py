@@ -6,8 +6,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, Trained
-from latentbench.part import Assembly, Options
+from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained
 from latentbench_poisson.sampler import relaxed_poisson
 
 TAIL = 1e-5

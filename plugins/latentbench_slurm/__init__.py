@@ -1,7 +1,7 @@
 """The Slurm engine: an array of pilots, each a job that takes queued runs of the shared results folder until none is left."""
 
 from latentbench import hookimpl
-from latentbench.engine import Engine
+from latentbench.api.engines import Engine
 from latentbench_slurm.slurm import SlurmEngine
 
 

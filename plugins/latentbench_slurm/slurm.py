@@ -19,15 +19,21 @@ from typing import Any, Literal, NoReturn, Self
 
 from pydantic import Field, model_validator
 
-from latentbench.engine import Engine
-from latentbench.errors import UserError
-from latentbench.execution.progress import Progress
-from latentbench.execution.work import Limits, Work
-from latentbench.execution.worker import work_off
-from latentbench.numbers import CountOrAuto, Duration, parse_duration
-from latentbench.part import Options
-from latentbench.registry import load_registry
-from latentbench.suites.launch import Launch, choose_engine
+from latentbench.api.engines import (
+    CountOrAuto,
+    Duration,
+    Engine,
+    Launch,
+    Limits,
+    Options,
+    Progress,
+    UserError,
+    Work,
+    choose_engine,
+    load_registry,
+    parse_duration,
+    work_off,
+)
 
 ENDLESSLY = 1_000_000
 """How often submitit may requeue a pilot at its time limit."""

@@ -28,9 +28,9 @@ N = 200_000
 
 def trained(make_run, registry, **changes):
     run = make_run(**changes).run
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float32).eval()
-    return Trained(model, assembly, assembly.dataset().load(cache_folder()), run.seed)
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float32).eval()
+    return Trained(model, assembly, assembly.dataset.load(cache_folder()), run.seed)
 
 
 def outcome(registry, name, given, **options):
@@ -113,7 +113,7 @@ def test_the_authors_rules_are_left_out_where_they_do_not_apply(make_run, regist
     part = registry.evaluation("active_units")
 
     def reason(rule, **changes):
-        assembly, _ = assemble(make_run(**changes).run, registry)
+        assembly = assemble(make_run(**changes).run, registry)
         return part.inapplicable(assembly, part.options_model(rule=rule))
 
     assert reason("paper") is None

@@ -190,9 +190,9 @@ def test_a_whole_run_reaches_the_nelbo_of_the_naive_sampler(make_run, registry, 
 
     def nelbo(seed):
         run = make_run(seed=seed, latent_dim=32, training__steps=800, training__learning_rate=0.005).run
-        assembly, options = assemble(run, registry)
-        splits = assembly.dataset().load(cache_folder())
-        model = build_model(assembly, options, seed, "cpu", torch.float32)
+        assembly = assemble(run, registry)
+        splits = assembly.dataset.load(cache_folder())
+        model = build_model(assembly, seed, "cpu", torch.float32)
         for _ in train(new_state(model, run.train_settings, seed), splits.train, run):
             pass
         return float(Trained(model.eval(), assembly, splits, seed).codes("validation").costs["nelbo"].mean())

@@ -7,15 +7,23 @@ from torch import nn
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit
-from latentbench.models.codes import PointCode
-from latentbench.models.estimator import Estimator
-from latentbench.models.family import IterativeFamily
-from latentbench.models.likelihood import Likelihood
-from latentbench.models.network import Network
-from latentbench.models.objective import Loss
-from latentbench.models.torch_family import TorchFamily, TorchPosterior
+from latentbench.api import (
+    DataSet,
+    Estimator,
+    Evaluation,
+    IterativeFamily,
+    Likelihood,
+    Loss,
+    Metric,
+    Network,
+    Outcome,
+    PerUnit,
+    PointCode,
+    Split,
+    Splits,
+    TorchFamily,
+    TorchPosterior,
+)
 
 
 class Sound(TorchFamily):
@@ -111,7 +119,7 @@ class Linear(nn.Module):
 
 def encoder(label, factor, finish):
     def make(self, assembly, features, options):
-        return Linear(math.prod(assembly.image_shape), factor * features, finish)
+        return Linear(math.prod(assembly.data_shape), factor * features, finish)
 
     return type(label.title().replace("_", ""), (Network,), {"name": label, "__module__": __name__, "encoder": make})
 
@@ -177,7 +185,7 @@ def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, l
     def splits(self, cache):
         return Splits(made(100, given or shape, labels, change), made(50, given or shape, labels, change))
 
-    members = {"image_shape": shape, "pixels": pixels, "labelled": labelled, "load": load or splits, "defaults": {"likelihood": "gaussian"}}
+    members = {"data_shape": shape, "pixels": pixels, "labelled": labelled, "load": load or splits, "defaults": {"likelihood": "gaussian"}}
     return type(label.title().replace("_", ""), (DataSet,), {"name": label, "__module__": __name__, **members})
 
 

@@ -17,28 +17,14 @@ from torch import nn
 from torch.distributions import Gamma, Normal
 
 from latentbench import hookimpl
-from latentbench.engine import Engine
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
-from latentbench.execution.execute import execute
-from latentbench.models.codes import PointCode
-from latentbench.models.estimator import Estimator
-from latentbench.models.family import IterativeFamily
-from latentbench.models.network import Network, dictionary_of
-from latentbench.models.objective import Loss
-from latentbench.models.torch_family import TorchFamily
-from latentbench.part import Options
-from latentbench.registry import load_registry
+from latentbench.api import Estimator, Evaluation, IterativeFamily, Loss, Metric, Network, Options, Outcome, PointCode, TorchFamily, dictionary_of
+from latentbench.api.engines import Engine, execute, load_registry
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
     import fake_gpus  # noqa: F401
 
-if "LATENTBENCH_TEST_NODES" in os.environ:  # every node of a cluster on this machine is a machine of its own
-    import platform
-
-    from latentbench.execution import heartbeat, leases
-
-    platform.node = lambda: os.environ.get("SLURMD_NODENAME", "submitting")
-    leases.STALE_AFTER, heartbeat.TOUCH_EVERY = 8.0, 1.0
+if "LATENTBENCH_TEST_NODES" in os.environ:
+    import fake_nodes  # noqa: F401
 
 if "LATENTBENCH_TEST_SLOW_FORK_SERVER" in os.environ and b"forkserver" in Path("/proc/self/cmdline").read_bytes():
     time.sleep(float(os.environ["LATENTBENCH_TEST_SLOW_FORK_SERVER"]))
@@ -91,7 +77,7 @@ class Reinforce(Estimator):
 
     def __init__(self, assembly, options):
         super().__init__(assembly, options)
-        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 1))
+        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 1))
 
     def loss(self, step):
         z = step.posterior.sample(step.generator)
@@ -110,11 +96,11 @@ class TwoLayer(Network):
     name = "test_mlp"
 
     def encoder(self, assembly, features, options):
-        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 16), nn.SiLU(), nn.Linear(16, features))
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 16), nn.SiLU(), nn.Linear(16, features))
 
     def decoder(self, assembly, options):
-        pixels = math.prod(assembly.image_shape)
-        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.image_shape))
+        pixels = math.prod(assembly.data_shape)
+        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.data_shape))
 
 
 class Dropping(Network):
@@ -123,7 +109,7 @@ class Dropping(Network):
     name = "test_dropout"
 
     def encoder(self, assembly, features, options):
-        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.image_shape), features))
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.data_shape), features))
 
 
 class Fragile(Evaluation):
