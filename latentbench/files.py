@@ -22,9 +22,11 @@ class StoringError(OSError):
 
 
 class FolderError(UserError, StoringError):
-    """A file or folder that cannot be read, or has gone, which is no failure of whatever was at work. `strerror` continues a sentence about it."""
+    """A file or folder that cannot be read, or has gone: the user's to mend, and no failure of a run. `strerror` completes a sentence about it."""
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """`FILE cannot be read: ...`."""
         return f"{self.filename} {self.strerror}"
 
 

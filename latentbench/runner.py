@@ -22,8 +22,11 @@ from latentbench.execution.progress import Progress
 from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import NO_LIMITS, Limits, Work
+from latentbench.execution.worker import free_jobs, refused, work_off
 from latentbench.registry import load_registry
-from latentbench.reporting.compare import Query, compare, render
+from latentbench.reporting import compare
+from latentbench.reporting.query import Query
+from latentbench.reporting.rendering import render
 from latentbench.results.states import with_sources, with_states
 from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes
@@ -137,6 +140,27 @@ def run_suite(
     return work.failed + undone + len(plan.blocked) + failed_before
 
 
+def run_queued(results: Path, launch: Launch = DEFAULT_ENGINE, limits: Limits = NO_LIMITS) -> int:
+    """Execute on this machine the queued runs of a results folder that no other process works on; return how many failed.
+
+    Raises:
+        UserError: the engine or the folder is wrong; or, when all else is done, queued runs are left that were planned with other code.
+    """
+    registry = load_registry()
+    engine = choose_engine(launch, None, registry)
+    engine.check()
+    with Progress() as progress:
+        failed = work_off(results, engine, progress.watch, limits)
+    progress.summary(results)
+    others = [job for job, _ in free_jobs(results) if job.run.device != engine.device]
+    if others:
+        progress.say(f"{len(others)} queued runs are for another device than {engine.device}")
+    left = refused(results, engine.device, registry)
+    if left:
+        raise UserError(f"{len(left)} queued runs are left to processes that have their code: {left[0].reason}")
+    return failed
+
+
 def _execute(engine: Engine, work: Work, suite: str) -> None:
     """Have the engine do the work, with its queue file beside it, which stays where the runs go on without this process."""
     prune(work.results, work.store, suite)
@@ -209,10 +233,9 @@ def _print_leaderboard(plan: Plan, results: Path) -> None:
     ids = frozenset(item.run.id for item in plan.runs)
     if not any(states.get(run_id, {}).get("status") == "done" for run_id in ids):
         return
-    board = plan.leaderboard
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
-    query = Query(board.metric, tuple(board.rows), tuple(board.columns), index=board.index, run_ids=ids, evaluations=evaluations, values_of="runs")
+    query = Query(**plan.leaderboard.model_dump(), run_ids=ids, evaluations=evaluations, values_of="runs")
     try:
-        print("\n" + render(compare([results], query, load_registry().better())))
+        print("\n" + render(compare([results], query)))
     except UserError as error:
         print(f"\nno leaderboard: {error}")

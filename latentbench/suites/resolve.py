@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from latentbench.data.dataset import DataSet
-from latentbench.errors import UserError, explain, nearest, written
+from latentbench.errors import UserError, first_problem, nearest, written
 from latentbench.models.network import Network
 from latentbench.models.numerics import VERSION as NUMERICS_VERSION
 from latentbench.neutral import with_neutral, without_neutral
@@ -49,7 +49,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     Raises:
         InapplicableError: a part does not apply to this combination.
         MissingPluginError: a name that no loaded plugin provides, while some plugin is broken.
-        UserError: a name is unknown, a setting is missing or has a wrong value. The message starts with the setting.
+        UserError: a name is unknown, a setting is missing or has a wrong value; its `key` is the setting.
     """
     family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
     parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
@@ -57,7 +57,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     options = {owner: _scaled(given, scale, f"{owner}_options") for owner, given in _options(filled, parts).items()}
     values = _validated(filled, options)
     if values.dtype == "tf32" and device != "cuda":
-        raise UserError("dtype: tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32")
+        raise UserError("tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32", key="dtype")
     assembly = _assemble(values.latent_dim, parts, options)
     _check_applicable(parts, assembly, options)
     patterns = frozenset().union(*(part.ignored(assembly, options.get(setting, Options())) for setting, part in parts.items()))
@@ -105,7 +105,7 @@ def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None
     if name is not None and (not isinstance(name, str) or name not in dataset.protocols):
         known = ", ".join(sorted(dataset.protocols)) or "none"
         raise UserError(
-            f"protocol: unknown protocol {written(name)} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}"
+            f"unknown protocol {written(name)} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}", key="protocol"
         )
     return name
 
@@ -146,7 +146,7 @@ def _check_applicable(parts: Mapping[str, type[Part]], assembly: Assembly, optio
 def _check_temperatures(training: Mapping[str, Any], family: type[Part], patterns: frozenset[str]) -> None:
     for key in ("temperature_start", "temperature_stop"):
         if key not in training and not _ignored(f"training.{key}", patterns):
-            raise UserError(f"training.{key}: is missing: family '{family.name}' samples at a temperature")
+            raise UserError(f"is missing: family '{family.name}' samples at a temperature", key=f"training.{key}")
 
 
 def assemble(run: Run, registry: Registry) -> Assembly:
@@ -173,14 +173,14 @@ def parts_of(run: Run, registry: Registry) -> dict[str, type[Part]]:
 
 
 def _named(settings: Mapping[str, Any], key: str, get: Callable[[str], type[P]]) -> type[P]:
-    """The part that a setting names; errors begin with the setting."""
+    """The part that a setting names; the setting is the `key` of errors."""
     value = settings.get(key)
     if not isinstance(value, str):
-        raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {written(value)}'}")
+        raise UserError("is missing" if value is None else f"expected a name, got {written(value)}", key=key)
     try:
         return get(value)
     except UserError as error:
-        raise type(error)(f"{key}: {error}") from error
+        raise error.at(key=key) from error
 
 
 def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) -> dict[str, type[Part]]:
@@ -207,7 +207,7 @@ def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict
         try:
             options[owner] = model.model_validate(given)
         except ValidationError as error:
-            raise UserError(f"{explain(error, model, given, nested)} (option of {owner} '{parts[owner].name}')") from error
+            raise first_problem(error, model, given, nested).error(note=f" (option of {owner} '{parts[owner].name}')") from error
     return options
 
 
@@ -219,7 +219,7 @@ def _scaled(given: G, scale: float, key: str) -> G:
     try:
         return type(given).model_validate(changed)
     except ValidationError as error:
-        raise UserError(explain(error, type(given), changed, key)) from error
+        raise first_problem(error, type(given), changed, key).error() from error
 
 
 def _assemble(latent_dim: int, parts: Mapping[str, type[Part]], options: Mapping[str, Options]) -> Assembly:
@@ -243,7 +243,7 @@ def _validated(filled: Mapping[str, Any], options: Mapping[str, Options]) -> Set
     try:
         return Settings.model_validate(nested)
     except ValidationError as error:
-        raise UserError(explain(error, Settings, nested)) from error
+        raise first_problem(error, Settings, nested).error() from error
 
 
 def _keys(values: Settings) -> list[str]:
@@ -268,12 +268,12 @@ def _known(key: str, options: Mapping[str, Options]) -> bool:
     return outer not in OPTION_OWNERS or inner in type(options[OPTION_OWNERS[outer]]).model_fields
 
 
-def unread_message(key: str, registry: Registry) -> str:
-    """Why no run reads an explicit setting: no part has such an option, or every part ignores it."""
+def unknown_option(key: str, registry: Registry) -> str | None:
+    """The message for a dotted key that names an option which no part has; None for options of some part, and other settings."""
     outer, _, inner = key.partition(".")
     if outer in OPTION_OWNERS:
         kinds = PART_KINDS.get(OPTION_OWNERS[outer], "networks")
         known = sorted({name for part in registry.parts[kinds].values() for name in part.options_model.model_fields})
         if inner not in known:
             return f"unknown option '{key}'{nearest(inner, known)}; known: {', '.join(known) or 'none'}"
-    return f"no run of the sweep reads '{key}'"
+    return None

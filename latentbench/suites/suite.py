@@ -112,7 +112,7 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
     try:
         suite = SuiteFile.model_validate(source.data)
     except ValidationError as error:
-        raise UserError(source.explain(error, SuiteFile)) from error
+        raise source.error(error, SuiteFile) from error
     here = path.resolve()
     if here in parents:
         raise UserError(f"{source.where(('include',))}: the suite includes itself")
@@ -241,4 +241,4 @@ def _check_at(source: Source, at: Place, key: str) -> None:
     try:
         check_key(key)
     except UserError as error:
-        raise UserError(f"{source.where(at)}: {error}") from error
+        raise error.at(source.where(at)) from error

@@ -59,10 +59,10 @@ class Source:
             at = at[:-1]
         return f"{self.path}:{self.lines.get(at, 1)}"
 
-    def explain(self, error: ValidationError, model: type[BaseModel]) -> str:
+    def error(self, error: ValidationError, model: type[BaseModel]) -> UserError:
         """The first problem of a validation, with file and line."""
-        at, message = first_problem(error, model, self.data)
-        return f"{self.where(at)}: {message}"
+        problem = first_problem(error, model, self.data)
+        return problem.error(self.where(problem.at))
 
 
 def parse_value(text: str) -> Any:
