@@ -224,7 +224,7 @@ from torch.distributions import Normal
 from latentbench import hookimpl
 from latentbench.data.cache import cached
 from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
+from latentbench.evaluation.trained import Evaluation, Metric, Outcome
 from latentbench.models.torch_family import TorchFamily
 
 SCALE = 1.0

@@ -17,7 +17,7 @@ import torch
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Splits, load
 from latentbench.errors import MissingPluginError, NonFiniteError, UserError, failure_line
-from latentbench.evaluation.evaluation import Trained
+from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import evaluate
 from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError

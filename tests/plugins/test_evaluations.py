@@ -16,7 +16,7 @@ from scipy.special import expit
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import Splits
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Trained
+from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import check_outcome
 from latentbench.models.model import build_model
 from latentbench.registry import load_registry
