@@ -101,7 +101,7 @@ def execute(
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
             trained, earlier = _train(job, assembly, model, splits, store, report, stopping, save_every)
-        failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
+        failures = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
         _check_sources(job, assembly, registry)  # with what was imported meanwhile
     except Exception as error:  # whatever went wrong in a run is a result of that run
         if isinstance(error, (InterruptedRunError, OtherCodeError, LeaseLostError, *unstored)) or cannot_store(error):

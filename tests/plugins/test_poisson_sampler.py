@@ -195,7 +195,7 @@ def test_a_whole_run_reaches_the_nelbo_of_the_naive_sampler(make_run, registry, 
         model = build_model(assembly, seed, "cpu", torch.float32)
         for _ in train(new_state(model, run.train_settings, seed), splits.train, run):
             pass
-        return float(Trained(model.eval(), assembly, splits, seed).codes("validation").costs["nelbo"].mean())
+        return float(Trained(model.eval(), splits, seed).codes("validation").costs["nelbo"].mean())
 
     ours = np.array([nelbo(seed) for seed in range(5)])
 
