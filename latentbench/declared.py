@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast, get_args
 
 from latentbench.data.dataset import DataSet, Pixels
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.models.family import Family
 from latentbench.models.network import Network
 from latentbench.part import Options, Part, Registered

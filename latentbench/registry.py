@@ -19,7 +19,7 @@ from latentbench.data.dataset import DataSet
 from latentbench.declared import problem
 from latentbench.engine import Engine
 from latentbench.errors import MissingPluginError, UserError, nearest, unknown
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import Family
 from latentbench.models.likelihood import Likelihood

@@ -222,10 +222,7 @@ import torch
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
-from latentbench.models.torch_family import TorchFamily
+from latentbench.api import DataSet, Evaluation, Metric, Outcome, Split, Splits, TorchFamily, cached
 
 SCALE = 1.0
 

@@ -12,7 +12,7 @@ import pytest
 from latentbench import hookimpl
 from latentbench.data.dataset import DataSet
 from latentbench.errors import MissingPluginError, UserError
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.models.family import Family, IterativeFamily
 from latentbench.models.network import Network
 from latentbench.part import Options, Part

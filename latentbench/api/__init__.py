@@ -8,7 +8,9 @@ from latentbench.data.cache import cached
 from latentbench.data.dataset import DataSet, Pixels, Progress, Split, Splits, silent
 from latentbench.data.source_files import Source
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.evaluation.contract import Evaluation
+from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
+from latentbench.evaluation.trained import Trained
 from latentbench.files import sha256_of
 from latentbench.models.codes import Code, PointCode, Posterior
 from latentbench.models.estimator import Estimator

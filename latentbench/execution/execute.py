@@ -17,7 +17,7 @@ import torch
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Splits, load
 from latentbench.errors import MissingPluginError, NonFiniteError, UserError, failure_line
-from latentbench.evaluation.evaluation import Trained
+from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import evaluate
 from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError
@@ -101,7 +101,7 @@ def execute(
             model.load_state_dict(store.read_checkpoint(job.run.id))
         else:
             trained, earlier = _train(job, assembly, model, splits, store, report, stopping, save_every)
-        failures = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
+        failures = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store, unstored)
         _check_sources(job, assembly, registry)  # with what was imported meanwhile
     except Exception as error:  # whatever went wrong in a run is a result of that run
         if isinstance(error, (InterruptedRunError, OtherCodeError, LeaseLostError, *unstored)) or cannot_store(error):

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from typing import cast
 
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.registry import Registry
 from latentbench.suites.resolve import unknown_option
 from latentbench.suites.suite import Suite

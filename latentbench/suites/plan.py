@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from latentbench.errors import MissingPluginError, UserError, first_problem, flagged, nearest, shortened
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.imported import Sources
 from latentbench.neutral import without_neutral
 from latentbench.numbers import same
