@@ -20,14 +20,14 @@ import pyarrow.parquet as pq
 from latentbench.errors import UserError
 from latentbench.files import opened
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 METADATA_KEY = b"latentbench_schema"
 
 _TEXT, _FLOAT, _INT, _BOOL, _TIME = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.timestamp("us", tz="UTC")
 SETTINGS = {
-    "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "likelihood": _TEXT,
-    "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT, "latent_dim": _INT, "beta": _FLOAT,
-    "protocol": _TEXT, "dtype": _TEXT, "compile": _BOOL, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
+    "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "dataset_options": _TEXT,
+    "likelihood": _TEXT, "likelihood_options": _TEXT, "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT,
+    "latent_dim": _INT, "beta": _FLOAT, "protocol": _TEXT, "dtype": _TEXT, "compile": _BOOL, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
 }  # fmt: skip
 """Settings of a run; the nested ones (options, training) are JSON texts."""
 _METRIC = {"split": _TEXT, "metric": _TEXT, "index_name": _TEXT, "index": _FLOAT, "value": _FLOAT}
@@ -35,13 +35,13 @@ _EVALUATION = {"run_id": _TEXT, "evaluation": _TEXT, "evaluation_id": _TEXT}
 TABLES: dict[str, dict[str, pa.DataType]] = {
     "runs": {
         "run_id": _TEXT, **SETTINGS, "seed": _INT, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
-        "cost": _TEXT, "parameters": _INT, "steps": _INT, "started": _TIME, "evaluated": _TIME, "wall_seconds": _FLOAT,
+        "cost": _TEXT, "cost_constant": _FLOAT, "parameters": _INT, "steps": _INT, "started": _TIME, "evaluated": _TIME, "wall_seconds": _FLOAT,
         "train_seconds": _FLOAT, "device_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT,
         "device_peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT,
         "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "hardware": _TEXT, "numerics": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
     },
     "evaluations": {
-        **_EVALUATION, "options": _TEXT, "version": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT, "device_name": _TEXT,
+        **_EVALUATION, "options": _TEXT, "metrics": _TEXT, "version": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT, "device_name": _TEXT,
         "started": _TIME, "seconds": _FLOAT,
     },
     "metrics": {**_EVALUATION, **_METRIC, "standard_error": _FLOAT, "n": _INT},
@@ -49,14 +49,17 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
     "history": {"run_id": _TEXT, "step": _INT, "name": _TEXT, "value": _FLOAT},
     "summaries": {**SETTINGS, **_METRIC, "interval": _FLOAT, "source": _TEXT},
 }  # fmt: skip
+_OPTIONS = {"dataset_options": 4, "likelihood_options": 4}
 SINCE = {
-    "runs": {"numerics": 3, "evaluated": 3}
+    "runs": {**_OPTIONS, "cost_constant": 4, "numerics": 3, "evaluated": 3}
     | dict.fromkeys(("host", "device_name", "driver", "threads", "device_seconds", "device_peak_memory_bytes"), 2),
+    "evaluations": {"metrics": 4},
+    "summaries": _OPTIONS,
 }
 """The schema versions that brought columns, where it was not the first."""
 JSON = frozenset(
-    {"family_options", "estimator_options", "encoder_options", "decoder_options", "training", "options", "plugins", "dataset_sources"}
-    | {"sources", "versions", "hardware", "numerics"}
+    {"family_options", "estimator_options", "dataset_options", "likelihood_options", "encoder_options", "decoder_options", "training", "options"}
+    | {"plugins", "dataset_sources", "metrics", "sources", "versions", "hardware", "numerics"}
 )
 """Columns that hold JSON objects."""
 

@@ -1,4 +1,4 @@
-"""From sweeps to runs: every combination is resolved, and told from those that cannot be trained."""
+"""From sweeps to runs: every combination is resolved, or the reason why it cannot be trained is kept."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Planned:
     `state` is `done`, `failed`, `missing`, `stale` (its code has changed since) or `unevaluated` (trained, but an evaluation is missing); `why` says
     more. `trained` says that there is a model, `other_code` that it was trained by other code than there is now. `lacking` are the evaluations that
     are missing, `outdated` those that were measured by other code. `sources` is the code that there is now, `revision` which state of the store this
-    was. `varying` has the settings that tell the run from others of the suite (`latentbench.suites.labels`). `unmeasured` has the
+    was. `varying` has the settings that distinguish the run within its suite (`latentbench.suites.labels`). `unmeasured` has the
     evaluations that were asked for and do not apply to the run: id -> name and reason.
     """
 

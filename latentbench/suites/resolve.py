@@ -199,7 +199,7 @@ def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) 
 
 
 def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict[str, Options]:
-    """The options of every part that can have some; those that a part does not know are somebody else's."""
+    """The options of every part; settings that a part does not know belong to another value of the sweep."""
     options: dict[str, Options] = {}
     for nested, owner in OPTION_OWNERS.items():
         model = parts[owner].options_model if owner in parts else Options

@@ -100,7 +100,7 @@ class Training(Options):
 
     @model_validator(mode="after")
     def _leaves_its_warmup(self) -> Self:
-        """As far as lengths in one unit tell; others are compared when the number of images is known."""
+        """Lengths in one unit are compared here; those in different units once the number of images is known."""
         amount, unit = self.warmup.split() if isinstance(self.warmup, str) else (self.warmup, "")
         length = {"epochs": self.epochs, "steps": self.steps, "": 1}[unit]
         if length is not None and float(amount) >= length:

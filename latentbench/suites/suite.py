@@ -139,8 +139,8 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
 def _included(name: str, where: str, parent: Path) -> Path:
     path = parent.parent / name
     if not os.path.isfile(path):  # unlike Path.is_file it answers for names that are too long as well
-        beside = [p.name for p in parent.parent.glob("*.y*ml")]
-        problem = "is a folder" if os.path.isdir(path) else f"does not exist{nearest(name, beside)}"
+        neighbours = [p.name for p in parent.parent.glob("*.y*ml")]
+        problem = "is a folder" if os.path.isdir(path) else f"does not exist{nearest(name, neighbours)}"
         raise UserError(f"{where}: suite file {shortened(str(path), 500)} {problem}")
     return path
 
@@ -157,7 +157,7 @@ def _missing_tables(suite: SuiteFile, source: Source) -> Iterator[str]:
         folder, _, table = name.partition("/")
         found = next((path for up in above if os.path.isdir(path := up / "results" / folder)), None)
         if found is None:
-            yield f"{where}: expect {shortened(name)}: there is no folder results/{shortened(folder)} beside the suite or above it"
+            yield f"{where}: expect {shortened(name)}: there is no folder results/{shortened(folder)} in the suite's folder or above it"
             continue
         tables = {path.stem for kind in ("summaries", "runs", "metrics") for path in (found / kind).glob("*.parquet")}
         if table not in tables:

@@ -203,7 +203,7 @@ def test_a_published_folder_that_is_not_there_is_a_note(runs, suite_file, tmp_pa
     sweep = "  - {family: gaussian, estimator: mc, dataset: digits}\n"
     notes = runs(sweep, base=base).notes
     assert [note.partition("suite.yaml")[2].partition(":")[0] for note in notes] == ["", ""]
-    assert "there is no folder results/published beside the suite or above it" in notes[0]
+    assert "there is no folder results/published in the suite's folder or above it" in notes[0]
     tables = tmp_path / "results" / "published" / "summaries"
     tables.mkdir(parents=True)
     for name in ("table5", "seeds"):
