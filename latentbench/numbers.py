@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any, Literal, Self, get_args
@@ -72,7 +73,7 @@ def parse_numbers(text: str) -> list[int]:
     return numbers
 
 
-def check_distinct(numbers: list[int]) -> None:
+def check_distinct(numbers: Sequence[float]) -> None:
     """Raise a ValueError where a number occurs twice."""
     for number, count in Counter(numbers).items():
         if count > 1:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cancel": workers.cancel,
     "merge": results.merge,
     "compact": results.compact,
+    "prune": results.prune,
 }
 for _name, _command in COMMANDS.items():
     app.command(_name)(expanded(_command))

@@ -88,7 +88,7 @@ class ChangeFlags:
                 raise UserError(f"--set {key} and {flag} are the same; give one of them")
         compiled = {"compile": True} if self.compile_ else {}
         seeds = None if self.seeds is None else _parsed(self.seeds, "--seeds", parse_numbers)
-        return Changes({**sets, **compiled}, _only_values(self.only or []), self.scale, self.limit_data, seeds)
+        return Changes({**sets, **compiled}, only_values(self.only or []), self.scale, self.limit_data, seeds)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class QueryFlags:
             _names(self.columns),
             self.split,
             self.index,
-            _only_values(self.only or []),
+            only_values(self.only or []),
             evaluations=frozenset({self.evaluation}) if self.evaluation else None,
             values_of=self.values_of,
         )
@@ -256,7 +256,7 @@ def _set_values(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _only_values(pairs: Sequence[str]) -> dict[str, list[Any]]:
+def only_values(pairs: Sequence[str]) -> dict[str, list[Any]]:
     """The values that `--only` allows, by key."""
     allowed: dict[str, list[Any]] = {}
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""Commands of results folders: list, show, compare, status, merge, compact."""
+"""Commands of results folders: list, show, compare, status, merge, compact, prune."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from latentbench.cli.options import DEFAULT_RESULTS, QueryFlags, Results, path
+from latentbench.cli.options import DEFAULT_RESULTS, Only, QueryFlags, Results, only_values, path
 from latentbench.errors import UserError
 
 
@@ -23,6 +23,16 @@ class Listed(StrEnum):
     evaluations = "evaluations"
     engines = "engines"
     runs = "runs"
+
+
+class Freed(StrEnum):
+    """What `prune` can remove."""
+
+    checkpoints = "checkpoints"
+    kept = "kept"
+    arrays = "arrays"
+    pictures = "pictures"
+    states = "states"
 
 
 def list_(
@@ -94,3 +104,19 @@ def compact(results: Results = DEFAULT_RESULTS) -> None:
     from latentbench.execution.compaction import compact as compact_folder
 
     print(f"{compact_folder(results)} files fewer in {results}")
+
+
+def prune(
+    freed: Annotated[list[Freed], typer.Argument(metavar="KIND...", help="checkpoints, kept (those of keep_checkpoints), arrays, pictures, states.")],
+    results: Results = DEFAULT_RESULTS,
+    only: Only = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and remove nothing.")] = False,
+) -> None:
+    """Remove stored files of runs to free disk space; their rows and metrics stay."""
+    from latentbench.execution.prune import prune as prune_folder
+    from latentbench.reporting.text import size
+
+    pruned = prune_folder(results, [kind.value for kind in freed], only_values(only or []), dry_run)
+    print(f"{'would free' if dry_run else 'freed'} {size(pruned.bytes)}: {pruned.files} files of {pruned.runs} runs in {results}")
+    if pruned.busy:
+        print(f"skipped {len(pruned.busy)} runs that are being worked on")

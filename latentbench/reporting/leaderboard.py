@@ -14,8 +14,9 @@ import pandas as pd
 
 from latentbench.errors import UserError
 from latentbench.registry import load_registry
-from latentbench.reporting.query import Query, column_of, select, settings_of
+from latentbench.reporting.query import Query, select
 from latentbench.reporting.statistics import CAPTION, Cell, over_seeds
+from latentbench.results.selection import column_of, settings_of
 
 AUTOMATIC = ("family", "estimator", "estimator_options.covariance", "encoder", "decoder", "dataset", "latent_dim", "beta")
 """Settings that name rows by themselves where they vary, when a query names no rows."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from latentbench.execution.speeds import expected, speeds
-from latentbench.reporting.text import table
+from latentbench.reporting.text import size, table
+from latentbench.results.disk import Disk, disk
 from latentbench.results.store import Store
 from latentbench.suites.expand import Unplanned
 from latentbench.suites.labels import joined
@@ -26,10 +27,17 @@ def plan_text(plan: Plan, store: Store) -> str:
             *_left_out(plan),
             f"\n{plan.name}: {plan.description}" if plan.description else "",
             _totals(plan),
+            _space(disk(plan, store)),
             *([f"to be compared with {', '.join(plan.expect)}"] if plan.expect else []),
             *(f"note: {note}" for note in plan.notes),
         ]
     )
+
+
+def _space(needed: Disk) -> str:
+    kept = f", {size(needed.kept)} of keep_checkpoints" if needed.kept else ""
+    unknown = f"; without what {', '.join(needed.unknown)} may store, which no run here has yet" if needed.unknown else ""
+    return f"takes {size(needed.total)} of disk: {size(needed.models)} of models{kept}, {size(needed.arrays)} of arrays and pictures{unknown}"
 
 
 def _columns(known: Mapping[tuple[str, ...], float]) -> dict[str, Callable[[Planned], str]]:

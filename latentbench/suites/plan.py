@@ -70,6 +70,7 @@ class Plan:
     description: str = ""
     expect: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    keep_checkpoints: tuple[float, ...] = ()
 
     @property
     def models(self) -> int:
@@ -104,7 +105,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     named = frozenset().union(*(sweep.explicit | sweep.defaults for sweep in suite.sweeps), changes.sets)
     told_apart = varying([item.run for item in runs], named)
     planned = tuple(replace(item, varying=settings) for item, settings in zip(runs, told_apart, strict=True))
-    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, notes)
+    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, notes, suite.keep_checkpoints)
 
 
 def _chosen(

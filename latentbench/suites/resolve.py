@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cache, reduce
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from latentbench.data.dataset import DataSet
 from latentbench.errors import UserError, first_problem, nearest, written
@@ -56,7 +56,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
     filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
     options = {owner: _scaled(given, scale, f"{owner}_options") for owner, given in _options(filled, parts).items()}
-    values = _validated(filled, options)
+    values = _validated(filled)
     if values.dtype == "tf32" and device != "cuda":
         raise UserError("tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32", key="dtype")
     assembly = _assemble(values.latent_dim, parts, options)
@@ -67,9 +67,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     training = _scaled(values.training, scale, "training")
     if training.beta_hold is None:
         training = training.model_copy(update={"beta_hold": Phase(0.0 if assembly.linear_decoder else 0.01)})  # the authors' choice
-    values = values.model_copy(update={"training": training})
-    kept = _without(values.model_dump(), {key for key in _keys(values) if _ignored(key, patterns)})
-    kept = _without_neutral(kept, options)
+    kept = _read(values, training, options, patterns)
     _check_temperatures(kept["training"], family, patterns)
     run = Run(
         **{
@@ -94,11 +92,16 @@ def versions(parts: Mapping[str, type[Part]], device: str) -> dict[str, str]:
     return own | ({"numerics:cuda": NUMERICS_VERSION} if device == "cuda" else {})
 
 
-def _without_neutral(kept: Mapping[str, Any], options: Mapping[str, Options]) -> dict[str, Any]:
-    """Drop settings and options at the neutral value that they declare."""
-    models: dict[str, type[BaseModel]] = {"training": Training, **{nested: type(options[owner]) for nested, owner in OPTION_OWNERS.items()}}
-    inner = {nested: without_neutral(model, kept[nested]) for nested, model in models.items() if nested in kept}
-    return without_neutral(Settings, {**kept, **inner})
+def _read(values: Settings, training: Training, options: Mapping[str, Options], patterns: frozenset[str]) -> dict[str, Any]:
+    """The settings that a run reads, as JSON has them: none that a part ignores, that says nothing (None), or that is at its neutral value."""
+    models = {"training": training, **{nested: options[owner] for nested, owner in OPTION_OWNERS.items()}}
+    inner = {nested: _said(model.model_dump(mode="json"), f"{nested}.", patterns) for nested, model in models.items()}
+    inner = {nested: without_neutral(type(models[nested]), said) for nested, said in inner.items()}
+    return without_neutral(Settings, {**_said(values.model_dump(exclude={*NESTED}), "", patterns), **inner})
+
+
+def _said(settings: Mapping[str, Any], prefix: str, patterns: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None and not _ignored(prefix + key, patterns)}
 
 
 def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None:
@@ -236,31 +239,14 @@ def _assemble(latent_dim: int, parts: Mapping[str, type[Part]], options: Mapping
     )
 
 
-def _validated(filled: Mapping[str, Any], options: Mapping[str, Options]) -> Settings:
-    nested: dict[str, Any] = {key: value for key, value in filled.items() if "." not in key}
-    nested["training"] = {key.removeprefix("training."): value for key, value in filled.items() if key.startswith("training.")}
-    for name, owner in OPTION_OWNERS.items():
-        nested[name] = options[owner].model_dump(mode="json", exclude_none=True)
+def _validated(filled: Mapping[str, Any]) -> Settings:
+    """The settings, but for the options of parts, which are checked by the parts."""
+    given: dict[str, Any] = {key: value for key, value in filled.items() if "." not in key}
+    given["training"] = {key.removeprefix("training."): value for key, value in filled.items() if key.startswith("training.")}
     try:
-        return Settings.model_validate(nested)
+        return Settings.model_validate(given)
     except ValidationError as error:
-        raise first_problem(error, Settings, nested).error() from error
-
-
-def _keys(values: Settings) -> list[str]:
-    dumped = values.model_dump()
-    return [key for key in dumped if key not in NESTED] + [f"{outer}.{inner}" for outer in NESTED for inner in dumped[outer]]
-
-
-def _without(dumped: Mapping[str, Any], unread: set[str]) -> dict[str, Any]:
-    """Drop unread settings, and None: it means that nothing was said."""
-    kept: dict[str, Any] = {}
-    for key, value in dumped.items():
-        if key in NESTED:
-            kept[key] = {k: v for k, v in value.items() if f"{key}.{k}" not in unread and v is not None}
-        elif key not in unread and value is not None:
-            kept[key] = value
-    return kept
+        raise first_problem(error, Settings, given).error() from error
 
 
 def _known(key: str, options: Mapping[str, Options]) -> bool:

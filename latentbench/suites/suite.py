@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
@@ -18,6 +18,7 @@ from latentbench.suites.profile import Engine, EngineSpec
 from latentbench.suites.sweep import NESTED, EvaluationSpec, Override, Sweep, check_key, merged
 from latentbench.suites.yaml_source import Place, Source
 
+N = TypeVar("N", int, float)
 MAX_NAME = 100
 
 
@@ -34,9 +35,9 @@ def _seeds(value: Any) -> Any:
     return value
 
 
-def _distinct(seeds: list[int]) -> list[int]:
-    check_distinct(seeds)
-    return seeds
+def _distinct(numbers: list[N]) -> list[N]:
+    check_distinct(numbers)
+    return numbers
 
 
 def _asked(value: Any) -> dict[str, dict[str, Any]]:
@@ -78,6 +79,9 @@ class SuiteFile(Options):
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
+    keep_checkpoints: Annotated[list[Annotated[float, Field(ge=0, le=1)]], AfterValidator(_distinct)] = Field(
+        default_factory=list, description="Shares of a run, from 0 to 1, at which its model is stored as well; no part of its identity."
+    )
     engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
     expect: Annotated[list[str], BeforeValidator(_tables)] = Field(
         default_factory=list, description="Published tables to compare its runs with: a folder beside the suite's results, and a table."
@@ -96,6 +100,7 @@ class Suite:
     expect: tuple[str, ...] = ()
     engine: EngineSpec | None = None
     notes: tuple[str, ...] = ()
+    keep_checkpoints: tuple[float, ...] = ()
 
 
 def load_suite(path: Path) -> Suite:
@@ -133,6 +138,7 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         tuple(dict.fromkeys([*(name for child in included for name in child.expect), *suite.expect])),
         None if suite.engine is None else suite.engine.spec(source),
         tuple(dict.fromkeys([*(note for child in included for note in child.notes), *_missing_tables(suite, source)])),
+        tuple(sorted({*suite.keep_checkpoints, *(share for child in included for share in child.keep_checkpoints)})),
     )
 
 
