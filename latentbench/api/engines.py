@@ -10,7 +10,7 @@ from latentbench.execution.speeds import expected, memories
 from latentbench.execution.work import Limits, Work
 from latentbench.execution.worker import work_off
 from latentbench.files import StoringError, cannot_store, storing
-from latentbench.numbers import CountOrAuto, Duration, Numbers, parse_duration, parse_numbers
+from latentbench.numbers import CountOrAuto, Duration, Numbers, parse_numbers
 from latentbench.part import Options
 from latentbench.registry import load_registry
 from latentbench.results.store import Store
@@ -40,7 +40,6 @@ __all__ = [
     "expected",
     "load_registry",
     "memories",
-    "parse_duration",
     "parse_numbers",
     "storing",
     "traceback_of",

@@ -153,9 +153,9 @@ class LimitFlags:
             UserError: the time is not one.
         """
         from latentbench.execution.work import Limits
-        from latentbench.numbers import parse_duration
+        from latentbench.numbers import Duration
 
-        return Limits(None if self.time_limit is None else _parsed(self.time_limit, "--time-limit", parse_duration), self.fail_fast)
+        return Limits(None if self.time_limit is None else _parsed(self.time_limit, "--time-limit", Duration.parse).seconds, self.fail_fast)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from latentbench.models.numerics import VERSION as NUMERICS_VERSION
 from latentbench.neutral import with_neutral, without_neutral
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
+from latentbench.suites.phase import Phase
 from latentbench.suites.settings import OPTION_OWNERS, Run, Settings, Training
 from latentbench.suites.sweep import NESTED, merged
 
@@ -65,7 +66,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
         patterns |= {"training.restarts", "training.learning_rate_min"}
     training = _scaled(values.training, scale, "training")
     if training.beta_hold is None:
-        training = training.model_copy(update={"beta_hold": 0.0 if assembly.linear_decoder else 0.01})  # the authors' choice
+        training = training.model_copy(update={"beta_hold": Phase(0.0 if assembly.linear_decoder else 0.01)})  # the authors' choice
     kept = _read(values, training, options, patterns)
     _check_temperatures(kept["training"], family, patterns)
     run = Run(

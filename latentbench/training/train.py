@@ -22,7 +22,7 @@ from latentbench.models.guards import guarded
 from latentbench.models.model import Model
 from latentbench.models.objective import Step
 from latentbench.streams import forked, seed_of, stream
-from latentbench.suites.settings import SHORTER, Run, Training, in_steps
+from latentbench.suites.settings import SHORTER, Run, Training
 from latentbench.training.schedules import Schedules
 
 READ_EVERY = 50
@@ -95,7 +95,7 @@ def plan_steps(training: Training, images: int) -> tuple[int, int, int]:
     batch = min(training.batch_size, images)
     per_epoch = images // batch
     steps = training.steps or max(1, round((training.epochs or 0) * per_epoch))
-    warmup = in_steps(training.warmup, steps, per_epoch)
+    warmup = training.warmup.in_steps(steps, per_epoch)
     if steps > 1 and warmup >= steps:
         raise UserError(f"training: a warm-up of {training.warmup}, {warmup:g} steps, takes the whole run of {steps} steps; {SHORTER}")
     return batch, per_epoch, steps
