@@ -197,8 +197,8 @@ class Assembly:
 
     @property
     def linear_decoder(self) -> bool:
-        """Whether what is decoded is Phi z + b, with a dictionary Phi [M, K]."""
-        return self.decoder.linear
+        """Whether what is decoded is Phi z + b, with a dictionary Phi [M, K]: one number a pixel."""
+        return self.decoder.linear and self.decoded_shape == self.data_shape
 
     @property
     def quadratic(self) -> bool:

@@ -106,6 +106,8 @@ def build_model(assembly: Assembly, seed: int, device: torch.device | str, dtype
     if made.estimator is not None:
         with forked(seed_of(seed, "parameters", "estimator")):
             estimator = made.estimator(assembly, options["estimator"])
+    with forked(seed_of(seed, "parameters", "likelihood")):
+        likelihood = made.likelihood(assembly, options["likelihood"])
     for network in (encoder, decoder):
         if network is not None and dtype is torch.bfloat16:
             _in_bfloat16(network, torch.device(device).type)
@@ -113,7 +115,7 @@ def build_model(assembly: Assembly, seed: int, device: torch.device | str, dtype
             network.compile()
     if dtype is torch.bfloat16:
         family.product_dtype = dtype
-    model = Model(assembly, family, encoder, decoder, estimator, made.likelihood())
+    model = Model(assembly, family, encoder, decoder, estimator, likelihood)
     return model.to(device, torch.float32 if dtype is torch.bfloat16 else dtype)
 
 

@@ -24,10 +24,10 @@ class MlpOptions(LinearOptions):
 class MlpDecoder(nn.Sequential):
     """Codes [B, K] -> images [B, 1, H, W]."""
 
-    def __init__(self, latent_dim: int, data_shape: tuple[int, ...], expand: int) -> None:
-        pixels = math.prod(data_shape)
+    def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...], expand: int) -> None:
+        pixels = math.prod(decoded_shape)
         dense = ResidualDense(pixels, expand)
-        super().__init__(nn.Linear(latent_dim, pixels), nn.SiLU(), dense, nn.SiLU(), nn.Linear(pixels, pixels), nn.Unflatten(1, data_shape))
+        super().__init__(nn.Linear(latent_dim, pixels), nn.SiLU(), dense, nn.SiLU(), nn.Linear(pixels, pixels), nn.Unflatten(1, decoded_shape))
 
 
 class Mlp(Network):
@@ -46,4 +46,4 @@ class Mlp(Network):
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
         """A linear layer to pixels, a residual dense layer, a linear layer, SiLU between them."""
         assert isinstance(options, MlpOptions)
-        return MlpDecoder(assembly.latent_dim, assembly.data_shape, options.expand or DECODER_EXPAND)
+        return MlpDecoder(assembly.latent_dim, assembly.decoded_shape, options.expand or DECODER_EXPAND)

@@ -14,11 +14,27 @@ import time
 from pathlib import Path
 
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.distributions import Gamma, Normal
 
 from latentbench import hookimpl
-from latentbench.api import Estimator, Evaluation, IterativeFamily, Loss, Metric, Network, Options, Outcome, PointCode, TorchFamily, dictionary_of
+from latentbench.api import (
+    DataSet,
+    Estimator,
+    Evaluation,
+    IterativeFamily,
+    Loss,
+    Metric,
+    Network,
+    Options,
+    Outcome,
+    PointCode,
+    Split,
+    Splits,
+    TorchFamily,
+    dictionary_of,
+)
 from latentbench.api.engines import Engine, execute, load_registry
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
@@ -111,6 +127,19 @@ class Dropping(Network):
 
     def encoder(self, assembly, features, options):
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.data_shape), features))
+
+
+class Counts(DataSet):
+    """Digits of 8x8 pixels, as they are published: counts from 0 to 16."""
+
+    name = "test_counts"
+    data_shape = (1, 8, 8)
+    pixels = "count"
+    defaults = {"likelihood": "poisson"}
+
+    def load(self, cache):
+        images = torch.tensor(load_digits().images, dtype=torch.float32)[:, None]
+        return Splits(Split(images[:1000]), Split(images[1000:]))
 
 
 class Fragile(Evaluation):
@@ -240,6 +269,11 @@ def register_estimators():
 @hookimpl
 def register_networks():
     return [TwoLayer, Dropping]
+
+
+@hookimpl
+def register_datasets():
+    return [Counts]
 
 
 @hookimpl
