@@ -277,7 +277,7 @@ def test_a_name_clash_blocks_what_needs_the_name_and_can_be_chosen(site):
 def test_two_distributions_with_one_plugin_name_are_both_named(site):
     site.install("one", "latentbench_same", RIVAL)
     site.install("two", "latentbench_same", RIVAL)
-    answer = site("compare", "nowhere")
+    answer = site("list", "families")
     assert "plugin 'latentbench_same' is left out: distributions 'one' and 'two' register it: uninstall one" in answer.stderr
     assert "leave it out with LATENTBENCH_DISABLE=two" in answer.stderr
     assert "latentbench_same" not in site("list", "families", LATENTBENCH_DISABLE="one,latentbench_testkit, two").stdout
