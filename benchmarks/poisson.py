@@ -65,8 +65,8 @@ def training(family: str, images: Tensor, k: int = K, batch: int = BATCH, steps:
     common = {"estimator": "mc", "dataset": "photo_patches", "encoder": "linear", "decoder": "linear", "latent_dim": k, "seed": 1}
     schedule = {"training.steps": steps, "training.batch_size": batch, "training.learning_rate": 0.005, "training.grad_clip": 500}
     run = resolve({"family": family, **common, **schedule, **settings}, registry, "cpu").run
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float32)
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float32)
     return train(new_state(model, run.train_settings, run.seed), Split(images), run)
 
 

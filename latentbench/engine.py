@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from latentbench.failure import Failure
-from latentbench.part import Options, Part
+from latentbench.part import Options, Registered
 
 SAVE_EVERY = 60.0
 """Seconds between two savings of a run's training state."""
@@ -135,7 +135,7 @@ class Work(Protocol[J]):
         """Tell the watcher what other processes do of these runs, until all are done, or none is `alive` or works on one."""
 
 
-class Engine(Part, ABC):
+class Engine(Registered, ABC):
     """Has runs executed: in processes of this machine, as jobs of a cluster, as tasks of a pool.
 
     The options are what a suite or a profile says in its `engine:` section, and what the flags `--gpus`, `--per-gpu` and `--cpus` say, where the

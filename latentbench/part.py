@@ -1,24 +1,17 @@
-"""What every registered thing has in common: a name, a version, options, and a say in where it applies."""
+"""What registered classes have in common, and what the parts of one run may know of each other."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from latentbench.numbers import check_kind, kinds_of
-
-if TYPE_CHECKING:
-    from latentbench.data.dataset import DataSet
-    from latentbench.models.estimator import Estimator
-    from latentbench.models.family import Family
-    from latentbench.models.likelihood import Likelihood
-    from latentbench.models.network import Network
 
 
 class Options(BaseModel):
@@ -44,19 +37,27 @@ def _kinds(model: type[Options], field: str) -> frozenset[object]:
     return kinds_of(model.model_fields[field].annotation)
 
 
-class Part:
+class Registered:
     """Base of every class that a plugin registers.
 
-    `name` is what suites say: a letter, then letters, digits, `_`, `.`, `+` or `-`. `version` is part of a run's identity: raise it when results
-    change. `options_model` declares the options. `ignores` lists settings of a run (dotted, with wildcards: `training.temperature_*`) that this
-    part makes meaningless; the plan drops them before a run's id is made. `defaults` holds settings (dotted) that this part prefers where the suite
-    says nothing; where parts differ the estimator wins, then the family, the networks, the likelihood, the data set. `protocols` holds more of them
-    by the name of a training protocol, for suites that say `protocol: name`; a protocol exists for the data sets that have one of its name.
+    `name` is what suites say: a letter, then letters, digits, `_`, `.`, `+` or `-`. `options_model` declares the options.
     """
 
     name: ClassVar[str]
-    version: ClassVar[str] = "1"
     options_model: ClassVar[type[Options]] = Options
+
+
+class Part(Registered):
+    """Base of what a run is made of, and of what is measured on it: families, estimators, likelihoods, networks, data sets, evaluations.
+
+    `version` is part of a run's identity: raise it when results change. `ignores` lists settings of a run (dotted, with wildcards:
+    `training.temperature_*`) that this part makes meaningless; the plan drops them before a run's id is made. `defaults` holds settings (dotted) that
+    this part prefers where the suite says nothing; where parts differ the estimator wins, then the family, the networks, the likelihood, the data
+    set. `protocols` holds more of them by the name of a training protocol, for suites that say `protocol: name`; a protocol exists for the data sets
+    that have one of its name.
+    """
+
+    version: ClassVar[str] = "1"
     ignores: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, Any]] = {}
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -88,27 +89,124 @@ class Part:
         return None
 
 
-@dataclass(frozen=True)
-class Assembly:
-    """Which parts one run puts together, and the sizes they share. Every part is asked about it, and built from it.
-
-    `encoder` and `estimator` are None for a family that infers its codes without them.
-    """
-
-    dataset: type[DataSet]
-    latent_dim: int
-    family: type[Family]
-    likelihood: type[Likelihood]
-    decoder: type[Network]
-    encoder: type[Network] | None = None
-    estimator: type[Estimator] | None = None
+class Named(Protocol):
+    """A part of a run, as the other parts see it."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        return self.dataset.image_shape
+    def name(self) -> str:
+        """What suites call it."""
+        ...
+
+
+class AnyDataSet(Named, Protocol):
+    """What parts may ask of the data set (`latentbench.data.dataset.DataSet`)."""
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """The shape of one item: (C, H, W) of an image, (M,) of a vector."""
+        ...
+
+    @property
+    def pixels(self) -> str:
+        """The kind of its numbers: `real`, `unit`, `binary` or `count`."""
+        ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether items have labels."""
+        ...
+
+
+class AnyFamily(Named, Protocol):
+    """What parts may ask of the latent family (`latentbench.models.family.Family`)."""
+
+    @property
+    def cost(self) -> str:
+        """The metric that training minimises."""
+        ...
+
+    @property
+    def has_posterior(self) -> bool:
+        """Whether codes are posteriors."""
+        ...
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether differentiable samples are relaxations of discrete ones."""
+        ...
+
+    @property
+    def counts(self) -> bool:
+        """Whether samples are counts."""
+        ...
+
+    @property
+    def covaries(self) -> bool:
+        """Whether dimensions of one code covary."""
+        ...
+
+
+class AnyLikelihood(Named, Protocol):
+    """What parts may ask of the likelihood (`latentbench.models.likelihood.Likelihood`)."""
+
+    def numbers(self, options: Any) -> int:
+        """How many numbers a pixel the decoder gives."""
+        ...
+
+    def is_quadratic(self, options: Any) -> bool:
+        """Whether the cost of a reconstruction is the squared error of what is decoded."""
+        ...
+
+
+class AnyNetwork(Named, Protocol):
+    """What parts may ask of a network (`latentbench.models.network.Network`)."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether a decoder of it is Phi z + b."""
+        ...
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Which parts one run puts together, their options, and the sizes they share. Every part is asked about it, and built from it.
+
+    `dataset` is an instance, as its shape may depend on its options; the others are classes. `encoder` and `estimator` are None for a family that
+    infers its codes without them. `options` has those of every part, by the setting that names it.
+    """
+
+    dataset: AnyDataSet
+    latent_dim: int
+    family: AnyFamily
+    likelihood: AnyLikelihood
+    decoder: AnyNetwork
+    encoder: AnyNetwork | None = None
+    estimator: Named | None = None
+    options: Mapping[str, Options] = field(default_factory=dict, compare=False)  # which need not be hashable
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """The shape of one item: (C, H, W) of an image, (M,) of a vector."""
+        return self.dataset.data_shape
+
+    @property
+    def decoded_shape(self) -> tuple[int, ...]:
+        """The shape of what the decoder gives for one code: that of an item, with as many times its first side as the likelihood needs numbers."""
+        first, *rest = self.data_shape
+        return (first * self.likelihood.numbers(self.options["likelihood"]), *rest)
 
     @property
     def linear_decoder(self) -> bool:
-        """Whether decoded images are Phi z + b, with a dictionary Phi [M, K]."""
-        return self.decoder.linear
+        """Whether what is decoded is Phi z + b, with a dictionary Phi [M, K]: one number a pixel."""
+        return self.decoder.linear and self.decoded_shape == self.data_shape
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the cost of a reconstruction is the squared error of what is decoded, whose expectation a linear decoder has in closed form."""
+        return self.likelihood.is_quadratic(self.options["likelihood"])
+
+    @property
+    def parts(self) -> tuple[type[Part], ...]:
+        """The classes of all parts."""
+        found = (type(self.dataset), self.family, self.likelihood, self.decoder, self.encoder, self.estimator)
+        return tuple(part for part in found if isinstance(part, type) and issubclass(part, Part))

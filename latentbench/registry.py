@@ -19,17 +19,17 @@ from latentbench.data.dataset import DataSet
 from latentbench.declared import problem
 from latentbench.engine import Engine
 from latentbench.errors import MissingPluginError, UserError, nearest, unknown
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import Family
 from latentbench.models.likelihood import Likelihood
 from latentbench.models.network import Network
-from latentbench.part import Part
+from latentbench.part import Registered
 
 INTERFACE = 1
 """Version of the hooks and contracts. A plugin module may say `latentbench_interface = 1`; another number than this is refused."""
 
-KINDS: dict[str, type[Part]] = {
+KINDS: dict[str, type[Registered]] = {
     "families": Family,
     "estimators": Estimator,
     "likelihoods": Likelihood,
@@ -62,14 +62,14 @@ class Registry:
     register it: none of these parts is here either, as one would be chosen by chance. `disabled` are the plugins that LATENTBENCH_DISABLE leaves out.
     """
 
-    parts: dict[str, dict[str, type[Part]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    providers: dict[type[Part], str] = field(default_factory=dict)
+    parts: dict[str, dict[str, type[Registered]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    providers: dict[type[Registered], str] = field(default_factory=dict)
     modules: dict[str, ModuleType] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     clashes: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     disabled: tuple[str, ...] = ()
 
-    def get(self, kind: str, name: str) -> type[Part]:
+    def get(self, kind: str, name: str) -> type[Registered]:
         """The part of `kind` with `name`.
 
         Raises:
@@ -156,7 +156,7 @@ def build_registry(modules: Iterable[tuple[str, ModuleType]], broken: Mapping[st
     plugin that says for which interface it is written names this one.
     """
     registry = Registry(broken=dict(broken or {}))
-    found: dict[tuple[str, str], list[tuple[str, type[Part]]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, type[Registered]]]] = {}
     for plugin, module in modules:
         registry.modules[plugin] = module
         try:
@@ -180,7 +180,7 @@ class _BrokenRuleError(Exception):
     """A plugin breaks a rule; the message says which."""
 
 
-def _parts(plugin: str, module: ModuleType) -> dict[tuple[str, str], type[Part]]:
+def _parts(plugin: str, module: ModuleType) -> dict[tuple[str, str], type[Registered]]:
     """The parts that a module registers, by kind and name.
 
     Raises:
@@ -196,7 +196,7 @@ def _parts(plugin: str, module: ModuleType) -> dict[tuple[str, str], type[Part]]
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _BrokenRuleError(f"{' '.join(str(error).split())}; the hooks are {', '.join(f'register_{kind}' for kind in KINDS)}") from error
-    found: dict[tuple[str, str], type[Part]] = {}
+    found: dict[tuple[str, str], type[Registered]] = {}
     for kind, base in KINDS.items():
         hook = f"register_{kind}"
         if callable(getattr(module, hook, None)) and not getattr(manager.hook, hook).get_hookimpls():
@@ -211,7 +211,7 @@ def _parts(plugin: str, module: ModuleType) -> dict[tuple[str, str], type[Part]]
     return found
 
 
-def _called(manager: pluggy.PluginManager, hook: str) -> list[type[Part]]:
+def _called(manager: pluggy.PluginManager, hook: str) -> list[type[Registered]]:
     """What a plugin's hook returns; nothing where it has none."""
     caller = getattr(manager.hook, hook)
     try:

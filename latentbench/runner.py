@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from latentbench.data import overlap
+from latentbench.data.dataset import DataSet
 from latentbench.data.fetch import prepare
 from latentbench.engine import NO_LIMITS, Engine, Limits
 from latentbench.errors import UserError
@@ -19,8 +21,11 @@ from latentbench.execution.progress import Progress
 from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import Work
+from latentbench.execution.worker import free_jobs, refused, work_off
 from latentbench.registry import load_registry
-from latentbench.reporting.compare import Query, compare, render
+from latentbench.reporting import compare
+from latentbench.reporting.query import Query
+from latentbench.reporting.rendering import render
 from latentbench.results.blocked import store_blocked
 from latentbench.results.snapshot import Snapshot
 from latentbench.results.states import run_state, with_sources, with_states
@@ -28,6 +33,7 @@ from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.launch import Launch, choose_engine
 from latentbench.suites.plan import Plan, Planned, make_plan
+from latentbench.suites.resolve import assemble
 from latentbench.suites.run_state import Kind, RunState
 from latentbench.suites.suite import load_suite
 
@@ -105,7 +111,7 @@ def run_suite(
     jobs = _longest_first(_jobs(plan, selection, forcing, snapshot.store), snapshot)
     Leases(snapshot.store.path / "leases").sweep()
     store_blocked(plan.blocked, snapshot)
-    datasets = [registry.dataset(name) for name in dict.fromkeys(job.run.dataset for job in jobs)]
+    datasets = list(dict.fromkeys(cast("DataSet", assemble(job.run, registry).dataset) for job in jobs))
     prepare(datasets)
     _forget_states(plan, forcing, snapshot)
     if forcing is not None:
@@ -131,6 +137,27 @@ def _jobs(plan: Plan, selection: Selection, forcing: Forcing | None, store: Stor
         if job is not None:
             jobs.append(job)
     return jobs
+
+
+def run_queued(results: Path, launch: Launch = DEFAULT_ENGINE, limits: Limits = NO_LIMITS) -> int:
+    """Execute on this machine the queued runs of a results folder that no other process works on; return how many failed.
+
+    Raises:
+        UserError: the engine or the folder is wrong; or, when all else is done, queued runs are left that were planned with other code.
+    """
+    registry = load_registry()
+    engine = choose_engine(launch, None, registry)
+    engine.check()
+    with Progress() as progress:
+        failed = work_off(results, engine, progress.watch, limits)
+    progress.summary(results)
+    others = [job for job, _ in free_jobs(results) if job.run.device != engine.device]
+    if others:
+        progress.say(f"{len(others)} queued runs are for another device than {engine.device}")
+    left = refused(results, engine.device, registry)
+    if left:
+        raise UserError(f"{len(left)} queued runs are left to processes that have their code: {left[0].reason}")
+    return failed
 
 
 def _execute(engine: Engine, work: Work, suite: str, snapshot: Snapshot) -> None:
@@ -219,10 +246,9 @@ def _print_leaderboard(plan: Plan, work: Work) -> None:
     ids = frozenset(item.run.id for item in plan.runs)
     if plan.leaderboard is None or not any(run_state(*work.store.state_of(run_id)).trained for run_id in ids):
         return
-    board = plan.leaderboard
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
-    query = Query(board.metric, tuple(board.rows), tuple(board.columns), index=board.index, run_ids=ids, evaluations=evaluations, values_of="runs")
+    query = Query(**plan.leaderboard.model_dump(), run_ids=ids, evaluations=evaluations, values_of="runs")
     try:
-        print("\n" + render(compare([work.results], query, load_registry().better())))
+        print("\n" + render(compare([work.results], query)))
     except UserError as error:
         print(f"\nno leaderboard: {error}")

@@ -222,10 +222,7 @@ import torch
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
-from latentbench.models.torch_family import TorchFamily
+from latentbench.api import DataSet, Evaluation, Metric, Outcome, Split, Splits, TorchFamily, cached
 
 SCALE = 1.0
 
@@ -258,7 +255,7 @@ class Shades(DataSet):
     """Images of one shade, prepared once."""
 
     name = "shades"
-    image_shape = (1, 2, 2)
+    data_shape = (1, 2, 2)
     defaults = {"likelihood": "gaussian"}
 
     def load(self, cache):

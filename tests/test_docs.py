@@ -8,7 +8,7 @@ import yaml
 from typer.main import get_command
 
 from latentbench import hookspecs
-from latentbench.cli.commands import app
+from latentbench.cli.app import app
 from latentbench.execution.job import Job
 from latentbench.execution.progress import Progress
 from latentbench.execution.work import Work

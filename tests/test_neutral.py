@@ -58,7 +58,7 @@ def test_at_another_value_it_is_another_run(make_run, later, registry):
 
 
 def test_a_stored_run_means_the_neutral_value_whatever_the_default_is(make_run, later):
-    _, options = assemble(make_run().run, later)
+    options = assemble(make_run().run, later).options
     assert options["family"].sharpness == 1.0
 
 
@@ -81,7 +81,7 @@ def test_a_new_setting_of_runs(make_run):
 
 def test_options_of_evaluations(make_run, registry, tmp_path, suite_file):
     """The id of an evaluation leaves them out too, and it is given the neutral value when it runs."""
-    from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
+    from latentbench.api import Evaluation, Metric, Outcome
     from latentbench.part import Options
 
     class Options_(Options):

@@ -1,14 +1,16 @@
 """The door for authors of parts: families, estimators, likelihoods, networks, data sets and evaluations need nothing of latentbench but this.
 
-What is here keeps its name and its meaning; everything else in `latentbench` may change. Hooks are marked with `latentbench.hookimpl`, which imports no
+What is here keeps its name and meaning; everything else in `latentbench` may change. Hooks are marked with `latentbench.hookimpl`, which imports no
 torch; `latentbench.api.engines` is the door for authors of engines.
 """
 
 from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Progress, Split, Splits, silent
+from latentbench.data.dataset import DataSet, Pixels, Progress, Split, Splits, silent
 from latentbench.data.source_files import Source
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.evaluation.contract import Evaluation
+from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
+from latentbench.evaluation.trained import Trained
 from latentbench.files import sha256_of
 from latentbench.models.codes import Code, PointCode, Posterior
 from latentbench.models.estimator import Estimator
@@ -41,6 +43,7 @@ __all__ = [
     "Outcome",
     "Part",
     "PerUnit",
+    "Pixels",
     "PointCode",
     "Posterior",
     "Progress",

@@ -10,7 +10,7 @@ from latentbench.execution.progress import Progress
 from latentbench.execution.worker import work_off
 from latentbench.failure import Failure, FailureKind
 from latentbench.files import StoringError, cannot_store, storing
-from latentbench.numbers import CountOrAuto, Duration, Numbers, parse_duration, parse_numbers
+from latentbench.numbers import CountOrAuto, Duration, Numbers, parse_numbers
 from latentbench.part import Options
 from latentbench.registry import load_registry
 from latentbench.results.store import Store
@@ -42,7 +42,6 @@ __all__ = [
     "choose_engine",
     "execute",
     "load_registry",
-    "parse_duration",
     "parse_numbers",
     "storing",
     "work_off",

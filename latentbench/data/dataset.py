@@ -15,8 +15,10 @@ from torch import Tensor
 from latentbench.contract import check_class, check_shape, described, origin
 from latentbench.data.source_files import Source
 from latentbench.errors import UserError
-from latentbench.part import Part
+from latentbench.part import Options, Part
 
+Pixels = Literal["real", "unit", "binary", "count"]
+"""Kinds of numbers: real ones, those in [0, 1], only 0 and 1, or 0, 1, 2, ..."""
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many parts of it are done, and of how many."""
 
@@ -62,13 +64,15 @@ class Splits:
 class DataSet(Part, ABC):
     """Base of all data sets. `version` is the version of the recipe that prepares the images; it is part of a run's identity."""
 
-    image_shape: ClassVar[tuple[int, int, int]]
-    """(C, H, W), known before anything is loaded."""
-    pixels: ClassVar[Literal["real", "unit", "binary"]] = "real"
-    """Real numbers, numbers in [0, 1], or only 0 and 1."""
-    labelled: ClassVar[bool] = False
+    data_shape: tuple[int, ...]
+    """(C, H, W) of an image, (M,) of a vector; known before anything is loaded, and a property where it depends on the options."""
+    pixels: Pixels = "real"
+    labelled: bool = False
     files: ClassVar[Sequence[Source]] = ()
     """Published files that the images are made of. `latentbench data` lists, fetches and verifies them."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = self.options_model() if options is None else options
 
     def sources(self) -> Mapping[str, str]:
         """File name -> hash of every source file. Called by the plan, so it should be cheap; part of a run's identity.
@@ -99,14 +103,14 @@ class DataSet(Part, ABC):
         """
 
 
-def load(dataset: type[DataSet], cache: Path) -> Splits:
-    """The images of a data set, which are what its class says: shape, kind of number, range, labels.
+def load(dataset: DataSet, cache: Path) -> Splits:
+    """The images of a data set, which are what it says: shape, kind of number, range, labels.
 
     Raises:
-        UserError: a file is missing or wrong, or the images are not what the class says.
+        UserError: a file is missing or wrong, or the images are not what the data set says.
     """
     what = f"{origin(dataset)}.load(...)"
-    splits = dataset().load(cache)
+    splits = dataset.load(cache)
     check_class(what, splits, Splits)
     for name, split in splits.items():
         check_class(f"{what}.{name}", split, Split)
@@ -115,18 +119,20 @@ def load(dataset: type[DataSet], cache: Path) -> Splits:
     return splits
 
 
-def _check_images(what: str, images: Tensor, dataset: type[DataSet]) -> None:
-    check_shape(what, images, ("N", *dataset.image_shape), f"images of image_shape {dataset.image_shape}")
+def _check_images(what: str, images: Tensor, dataset: DataSet) -> None:
+    check_shape(what, images, ("N", *dataset.data_shape), f"images of data_shape {dataset.data_shape}")
     if images.dtype != torch.float32:
         raise UserError(f"{what} returned {described(images)}, expected float32")
     low, high = (float(limit) for limit in images.aminmax())  # a number that is none makes both so
     if not (math.isfinite(low) and math.isfinite(high)):
         bad = int((~images.isfinite()).sum())
         raise UserError(f"{what} returned {described(images)} in which {bad} numbers are not finite")
-    if dataset.pixels != "real" and not 0 <= low <= high <= 1:
+    if dataset.pixels in ("unit", "binary") and not 0 <= low <= high <= 1:
         raise UserError(f"{what} returned numbers from {low:g} to {high:g}, expected 0 to 1: the class says pixels = '{dataset.pixels}'")
     if dataset.pixels == "binary" and bool(((images != 0) & (images != 1)).any()):
         raise UserError(f"{what} returned numbers between 0 and 1, expected 0 or 1: the class says pixels = 'binary'")
+    if dataset.pixels == "count" and (low < 0 or bool((images != images.round()).any())):
+        raise UserError(f"{what} returned numbers that are no counts, the least {low:g}, expected 0, 1, 2, ...: the class says pixels = 'count'")
 
 
 def _check_labels(what: str, labels: object, images: int, labelled: bool) -> None:

@@ -16,7 +16,7 @@ from latentbench.data.dataset import DataSet, Splits, load
 from latentbench.files import sha256_of, write_atomically
 
 
-def warnings(datasets: Iterable[type[DataSet]]) -> Iterator[str]:
+def warnings(datasets: Iterable[DataSet]) -> Iterator[str]:
     """A line for every split of the data sets that has images of the training split. Counts are cached; a data set that cannot be loaded has none."""
     cache = cache_folder()
     for dataset in datasets:
@@ -38,7 +38,7 @@ def _digests(images: Tensor) -> Iterator[bytes]:
         yield hashlib.blake2b(image, digest_size=16).digest()
 
 
-def _counts(dataset: type[DataSet], cache: Path) -> dict[str, tuple[int, int]]:
+def _counts(dataset: DataSet, cache: Path) -> dict[str, tuple[int, int]]:
     """`shared_images` of a data set, out of the cache where they were counted before for the same recipe, code and source files."""
     try:
         path = cache / "overlap" / f"{_key(dataset)}.json"
@@ -52,7 +52,7 @@ def _counts(dataset: type[DataSet], cache: Path) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _key(dataset: type[DataSet]) -> str:
-    code = sha256_of(Path(inspect.getfile(dataset)))
-    meaning = hashlib.sha256(repr((code, sorted(dataset().sources().items()))).encode()).hexdigest()
+def _key(dataset: DataSet) -> str:
+    code = sha256_of(Path(inspect.getfile(type(dataset))))
+    meaning = hashlib.sha256(repr((code, dataset.options, sorted(dataset.sources().items()))).encode()).hexdigest()
     return f"{dataset.name}-{dataset.version}-{meaning[:16]}"

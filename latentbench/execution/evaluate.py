@@ -16,7 +16,9 @@ from torch import Tensor
 
 from latentbench.contract import check_class, described, origin
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.evaluation.contract import Evaluation
+from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
+from latentbench.evaluation.trained import Trained
 from latentbench.neutral import with_neutral
 from latentbench.registry import Registry
 from latentbench.results.provenance import environment, evaluation_sources, hardware

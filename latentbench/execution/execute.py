@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import cast
 
 from latentbench.data.cache import cache_folder
-from latentbench.data.dataset import Splits, load
+from latentbench.data.dataset import DataSet, Splits, load
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Trained
+from latentbench.evaluation.trained import Trained
 from latentbench.execution.control import UNWATCHED, Control, InterruptedRunError
 from latentbench.execution.evaluate import evaluate
 from latentbench.execution.fit import Fitted, fit
@@ -76,15 +77,15 @@ def execute(job: Job, registry: Registry, store: Store, device: str, control: Co
 
 def _computed(job: Job, registry: Registry, store: Store, device: str, control: Control) -> tuple[Fitted | None, Mapping[str, Exception]]:
     """Train the model, or read it, and measure it: what is known of the training, and the evaluations that failed."""
-    assembly, options = assemble(job.run, registry)
-    splits = _limited(load(assembly.dataset, cache_folder()), job.run.limit_data)
-    model = build_model(assembly, options, job.run.seed, device, torch_dtype(job.run.dtype), bool(job.run.compile))
+    assembly = assemble(job.run, registry)
+    splits = _limited(load(cast("DataSet", assembly.dataset), cache_folder()), job.run.limit_data)
+    model = build_model(assembly, job.run.seed, device, torch_dtype(job.run.dtype), bool(job.run.compile))
     fitted = None
     if job.trained:
         model.load_state_dict(store.read_checkpoint(job.run.id))
     else:
         fitted = fit(job.run, assembly, model, splits.train, store, control)
-    errors = evaluate(Trained(model, assembly, splits, job.run.seed), job.run.id, job.evaluations, registry, store, control.unstored)
+    errors = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store, control.unstored)
     _check_sources(job, assembly, registry)  # with what was imported meanwhile
     return fitted, errors
 
@@ -99,7 +100,7 @@ def check_code(job: Job, registry: Registry) -> None:
     run = job.run
     try:
         here = versions(parts_of(run, registry), run.device)
-        assembly, _ = assemble(run, registry)
+        assembly = assemble(run, registry)
     except UserError:
         return
     for part, version in run.plugins.items():

@@ -57,6 +57,7 @@ def fit(run: Run, assembly: Assembly, model: Model, data: Split, store: Store, c
     store.write_rows("history", run.id, [{"run_id": run.id, "step": s, "name": n, "value": v} for s, n, v in state.history])
     store.write_checkpoint(run.id, model.state_dict())
     columns = {
+        "cost": assembly.family.cost,
         "steps": steps,
         "train_seconds": state.seconds,
         "device_seconds": state.device_seconds,

@@ -43,7 +43,7 @@ def guarded(model: Model, finite: bool = True) -> Model:
         None if encoder is None else twin(encoder, {"__call__": guard.features}),
         twin(model.decoder, {"__call__": guard.decoded}),
         None if estimator is None else twin(estimator, {"loss": guard.loss_of(estimator)}),
-        twin(model.likelihood, {"reconstruction": guard.reconstruction, "mean": guard.mean_image}),
+        twin(model.likelihood, {"reconstruction": guard.reconstruction, "log_prob": guard.log_prob, "mean": guard.mean_image}),
     )
 
 
@@ -98,17 +98,21 @@ class Guard:
         return self.tensor(f"{origin(self.model.assembly.encoder)}.encoder(...)", features, shape, "as many features as the family asks for")
 
     def decoded(self, decoded: Any, z: Tensor) -> Tensor:
-        """Of the decoder: [B, C, H, W]."""
-        shape = (z.numel() // self.latent_dim, *self.model.assembly.image_shape)
+        """Of the decoder: [B, C, H, W], with as many times C as the likelihood needs numbers."""
+        shape = (z.numel() // self.latent_dim, *self.model.assembly.decoded_shape)
         return self.tensor(f"{origin(self.model.assembly.decoder)}.decoder(...)", decoded, shape, "decoded images")
 
     def reconstruction(self, cost: Any, images: Tensor, decoded: Tensor) -> Tensor:
         """Of the likelihood: [B]."""
         return self.tensor(f"{origin(self.model.likelihood)}.reconstruction(...)", cost, (len(decoded),), "nats per image")
 
+    def log_prob(self, log_prob: Any, images: Tensor, decoded: Tensor) -> Tensor:
+        """Of the likelihood: [B]."""
+        return self.tensor(f"{origin(self.model.likelihood)}.log_prob(...)", log_prob, (len(decoded),), "nats per image")
+
     def mean_image(self, mean: Any, decoded: Tensor) -> Tensor:
         """Of the likelihood: [B, C, H, W]."""
-        shape = (len(decoded), *self.model.assembly.image_shape)
+        shape = (len(decoded), *self.model.assembly.data_shape)
         return self.tensor(f"{origin(self.model.likelihood)}.mean(...)", mean, shape, "E[x | z], images")
 
     def costs(self, costs: Any, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood) -> Mapping[str, Tensor]:
@@ -204,7 +208,7 @@ def encoded_by(family: Family) -> str:
 
 
 def checked_codes(codes: T, family: Family) -> T:
-    """The codes of a split (`latentbench.evaluation.evaluation.Codes`), whose numbers must be finite where an evaluation uses them.
+    """The codes of a split (`latentbench.evaluation.trained.Codes`), whose numbers must be finite where an evaluation uses them.
 
     Raises:
         NonFiniteError: (by the fields of the codes) some are not.

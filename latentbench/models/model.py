@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,9 @@ from latentbench.models.codes import Code
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import Family
 from latentbench.models.likelihood import Likelihood
+from latentbench.models.network import Network
 from latentbench.models.objective import Loss, Objective, Step
-from latentbench.part import Assembly, Options
+from latentbench.part import Assembly
 from latentbench.streams import forked, seed_of
 
 
@@ -62,16 +63,23 @@ class Model(nn.Module):
         return cast("Objective", objective).loss(step)
 
 
-def build_model(
-    assembly: Assembly, options: dict[str, Options], seed: int, device: torch.device | str, dtype: torch.dtype, compiled: bool = False
-) -> Model:
+class _Classes(Protocol):
+    """The classes of an assembly as what they are: it holds them as what parts may know of each other."""
+
+    family: type[Family]
+    likelihood: type[Likelihood]
+    decoder: type[Network]
+    encoder: type[Network] | None
+    estimator: type[Estimator] | None
+
+
+def build_model(assembly: Assembly, seed: int, device: torch.device | str, dtype: torch.dtype, compiled: bool = False) -> Model:
     """The model of a run at its initial values.
 
     Every part has a random stream of its own, so two runs with one seed start from the same values in the parts that they have in common.
 
     Args:
-        assembly: the parts.
-        options: the options of `family`, `encoder`, `decoder` and `estimator`.
+        assembly: the parts and their options.
         seed: the run's seed.
         device: where the model will be; initial values are drawn on the CPU, so they do not depend on it.
         dtype: precision of parameters and buffers. With bfloat16 they stay in float32: the networks' products are in bfloat16, their results, and
@@ -81,22 +89,25 @@ def build_model(
     Raises:
         UserError: a family does not say how many features it needs, or a network is no module.
     """
+    made, options = cast("_Classes", assembly), assembly.options
     with forked(seed_of(seed, "parameters", "family")):
-        family = assembly.family(assembly, options["family"])
+        family = made.family(assembly, options["family"])
     encoder, estimator = None, None
-    if assembly.encoder is not None:
+    if made.encoder is not None:
         features = getattr(family, "features", None)
         if not (isinstance(features, int) and features > 0):
             raise UserError(f"{origin(family)} sets features = {features!r} in __init__, expected how many numbers per image an encoder must give")
         with forked(seed_of(seed, "parameters", "encoder")):
-            encoder = assembly.encoder().encoder(assembly, features, options["encoder"])
-        check_class(f"{origin(assembly.encoder)}.encoder(...)", encoder, nn.Module)
+            encoder = made.encoder().encoder(assembly, features, options["encoder"])
+        check_class(f"{origin(made.encoder)}.encoder(...)", encoder, nn.Module)
     with forked(seed_of(seed, "parameters", "decoder")):
-        decoder = assembly.decoder().decoder(assembly, options["decoder"])
-    check_class(f"{origin(assembly.decoder)}.decoder(...)", decoder, nn.Module)
-    if assembly.estimator is not None:
+        decoder = made.decoder().decoder(assembly, options["decoder"])
+    check_class(f"{origin(made.decoder)}.decoder(...)", decoder, nn.Module)
+    if made.estimator is not None:
         with forked(seed_of(seed, "parameters", "estimator")):
-            estimator = assembly.estimator(assembly, options["estimator"])
+            estimator = made.estimator(assembly, options["estimator"])
+    with forked(seed_of(seed, "parameters", "likelihood")):
+        likelihood = made.likelihood(assembly, options["likelihood"])
     for network in (encoder, decoder):
         if network is not None and dtype is torch.bfloat16:
             _in_bfloat16(network, torch.device(device).type)
@@ -104,7 +115,7 @@ def build_model(
             network.compile()
     if dtype is torch.bfloat16:
         family.product_dtype = dtype
-    model = Model(assembly, family, encoder, decoder, estimator, assembly.likelihood())
+    model = Model(assembly, family, encoder, decoder, estimator, likelihood)
     return model.to(device, torch.float32 if dtype is torch.bfloat16 else dtype)
 
 

@@ -125,7 +125,7 @@ class SparseCoder(IterativeFamily):
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
         """A dictionary and a squared error are needed."""
-        if not assembly.likelihood.quadratic:
+        if not assembly.quadratic:
             return f"it minimises a squared error, and the likelihood '{assembly.likelihood.name}' has none"
         return super().inapplicable(assembly, options)
 

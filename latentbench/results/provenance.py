@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.imported import Sources, hashes
 from latentbench.part import Assembly
 
@@ -22,7 +22,7 @@ TRAINING = (
     *("latentbench.training.schedules", "latentbench.training.state", "latentbench.training.train"),
 )
 """Modules of the core that decide how models are trained."""
-EVALUATION = ("latentbench.execution.evaluate", "latentbench.evaluation.evaluation")
+EVALUATION = ("latentbench.execution.evaluate", *(f"latentbench.evaluation.{name}" for name in ("contract", "outcome", "trained")))
 """Modules of the core that decide how they are evaluated."""
 MODEL = (
     *("latentbench.data.cache", "latentbench.data.dataset", "latentbench.part", "latentbench.streams"),
@@ -37,8 +37,7 @@ MODULES = {"scikit-learn": "sklearn"}
 
 def training_sources(assembly: Assembly) -> dict[str, str]:
     """The sources that decide the numbers of a training, as this process has imported them: parts, what they import, and the core's."""
-    parts = (assembly.family, assembly.dataset, assembly.likelihood, assembly.decoder, assembly.encoder, assembly.estimator)
-    return hashes([*TRAINING, *(part.__module__ for part in parts if part is not None)], frozenset(MODEL))
+    return hashes([*TRAINING, *(part.__module__ for part in assembly.parts)], frozenset(MODEL))
 
 
 def evaluation_sources(part: type[Evaluation]) -> dict[str, str]:

@@ -49,7 +49,7 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
         "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "hardware": _TEXT, "numerics": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
     },
     "evaluations": {
-        **_EVALUATION, "options": _TEXT, "version": _TEXT, "metrics": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT, "device_name": _TEXT,
+        **_EVALUATION, "options": _TEXT, "metrics": _TEXT, "version": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT, "device_name": _TEXT,
         "started": _TIME, "seconds": _FLOAT,
     },
     "metrics": {**_EVALUATION, **_METRIC, "standard_error": _FLOAT, "n": _INT},
@@ -57,11 +57,12 @@ TABLES: dict[str, dict[str, pa.DataType]] = {
     "history": {"run_id": _TEXT, "step": _INT, "name": _TEXT, "value": _FLOAT},
     "summaries": {**SETTINGS, **_METRIC, "interval": _FLOAT, "source": _TEXT},
 }  # fmt: skip
+_OPTIONS = {"dataset_options": 4, "likelihood_options": 4}
 SINCE = {
-    "runs": {"numerics": 3, "evaluated": 3, "likelihood_options": 4, "dataset_options": 4, "cost_constant": 4}
+    "runs": {**_OPTIONS, "cost_constant": 4, "numerics": 3, "evaluated": 3}
     | dict.fromkeys(("host", "device_name", "driver", "threads", "device_seconds", "device_peak_memory_bytes"), 2),
-    "summaries": {"likelihood_options": 4, "dataset_options": 4},
     "evaluations": {"metrics": 4},
+    "summaries": _OPTIONS,
 }
 """The schema versions that brought columns, where it was not the first."""
 JSON = frozenset({name for name, field in Run.model_fields.items() if get_origin(field.annotation) is Mapping} | {"dataset_sources"}) | {

@@ -7,9 +7,9 @@ from difflib import SequenceMatcher
 from typing import cast
 
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.registry import Registry
-from latentbench.suites.resolve import unread_message
+from latentbench.suites.resolve import unknown_option
 from latentbench.suites.suite import Suite
 
 
@@ -28,8 +28,8 @@ def check_leaderboard(suite: Suite, registry: Registry) -> Iterator[str]:
     where = suite.source.where
     for part, names in (("rows", board.rows), ("columns", board.columns)):
         for index, name in enumerate(names):
-            if (message := unread_message(name, registry)).startswith("unknown"):
-                raise UserError(f"{where(('leaderboard', part, index))}: {message}")
+            if unknown := unknown_option(name, registry):
+                raise UserError(unknown, where=where(("leaderboard", part, index)))
     at = f"{where(('leaderboard', 'metric'))}: metric '{board.metric}'"
     asked = {evaluation.name for sweep in suite.sweeps for evaluation in sweep.evaluations}
     if not asked:

@@ -19,7 +19,7 @@ from latentbench.errors import NonFiniteError, UserError
 from latentbench.models.guards import guarded
 from latentbench.models.objective import Step
 from latentbench.streams import forked, seed_of
-from latentbench.suites.settings import SHORTER, Run, Training, in_steps
+from latentbench.suites.settings import SHORTER, Run, Training
 from latentbench.training.schedules import Schedules
 from latentbench.training.state import TrainingState
 
@@ -36,7 +36,7 @@ def plan_steps(training: Training, images: int) -> tuple[int, int, int]:
     batch = min(training.batch_size, images)
     per_epoch = images // batch
     steps = training.steps or max(1, round((training.epochs or 0) * per_epoch))
-    warmup = in_steps(training.warmup, steps, per_epoch)
+    warmup = training.warmup.in_steps(steps, per_epoch)
     if steps > 1 and warmup >= steps:
         raise UserError(f"training: a warm-up of {training.warmup}, {warmup:g} steps, takes the whole run of {steps} steps; {SHORTER}")
     return batch, per_epoch, steps

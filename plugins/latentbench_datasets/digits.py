@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.api import DataSet, Split, Splits, sha256_of, stream
+from latentbench.api import DataSet, Pixels, Split, Splits, sha256_of, stream
 from latentbench_datasets.photo_patches import scikit_learn_file
 
 FILE = "digits.csv.gz"
@@ -21,8 +20,8 @@ class Digits(DataSet):
     """Pixels in [0, 1] (counts of 0 to 16, divided by 16). 1,437 digits for training and 360 for validation, by a fixed permutation."""
 
     name = "digits"
-    image_shape = (1, 8, 8)
-    pixels: ClassVar[Literal["real", "unit", "binary"]] = "unit"
+    data_shape = (1, 8, 8)
+    pixels: Pixels = "unit"
     labelled = True
     defaults = {"likelihood": "gaussian"}
 
@@ -34,7 +33,7 @@ class Digits(DataSet):
         """Read the file; there is nothing to cache."""
         table = torch.from_numpy(np.loadtxt(scikit_learn_file("data", FILE), delimiter=",", dtype=np.float32))
         table = table[torch.randperm(len(table), generator=stream(0, "digits", self.version))]
-        images, labels = self._finish(table[:, :-1].reshape(-1, *self.image_shape) / 16), table[:, -1].long()
+        images, labels = self._finish(table[:, :-1].reshape(-1, *self.data_shape) / 16), table[:, -1].long()
         return Splits(Split(images[:TRAIN], labels[:TRAIN]), Split(images[TRAIN:], labels[TRAIN:]))
 
     def _finish(self, images: Tensor) -> Tensor:

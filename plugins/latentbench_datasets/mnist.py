@@ -6,13 +6,13 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.api import DataSet, Source, Split, Splits, UserError
+from latentbench.api import DataSet, Pixels, Source, Split, Splits, UserError
 
 IMAGES, LABELS = 0x00000803, 0x00000801
 """Magic numbers: unsigned bytes in three dimensions, and in one."""
@@ -90,8 +90,8 @@ class Mnist(DataSet):
     """
 
     name = "mnist"
-    image_shape = (1, 28, 28)
-    pixels: ClassVar[Literal["real", "unit", "binary"]] = "unit"
+    data_shape = (1, 28, 28)
+    pixels: Pixels = "unit"
     labelled = True
     defaults = {"likelihood": "gaussian"}
     protocols = {"paper": PAPER, "paper-2026": PAPER_2026}

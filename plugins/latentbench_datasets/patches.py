@@ -27,7 +27,7 @@ PAPER_2026_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.0
 class PatchDataSet(DataSet):
     """Base of data sets of 16x16 patches that are made of published files, once, and cached."""
 
-    image_shape = (1, 16, 16)
+    data_shape = (1, 16, 16)
     defaults = {"likelihood": "gaussian"}
     centred_filter: ClassVar[bool] = False
 

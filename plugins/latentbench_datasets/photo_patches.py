@@ -39,7 +39,7 @@ class PhotoPatches(DataSet):
     """
 
     name = "photo_patches"
-    image_shape = (1, 16, 16)
+    data_shape = (1, 16, 16)
     defaults = {"likelihood": "gaussian"}
 
     def sources(self) -> Mapping[str, str]:

@@ -38,11 +38,9 @@ class Exact(Estimator):
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
         """A linear decoder and a squared error are needed."""
-        if not assembly.linear_decoder:
-            return f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
-        if not assembly.likelihood.quadratic:
+        if not assembly.quadratic:
             return f"it needs a squared error, and the likelihood '{assembly.likelihood.name}' has none"
-        return None
+        return None if assembly.linear_decoder else f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
 
     def loss(self, step: Step) -> Loss:
         """The squared error at the posterior mean, + the decoded variance, + beta KL."""

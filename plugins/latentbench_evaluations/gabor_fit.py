@@ -46,7 +46,7 @@ class GaborFitting(Evaluation):
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
         """Without data."""
         weight = dictionary_of(trained.model.decoder)[0].detach().double().cpu()  # [M, K]
-        elements = weight.T.unflatten(1, trained.assembly.image_shape[1:]).numpy()
+        elements = weight.T.unflatten(1, trained.assembly.data_shape[1:]).numpy()
         fits = [fit_gabor(element) for element in elements]
         r2 = torch.tensor([fit.r2 for fit in fits], dtype=torch.float64)
         metrics = [Metric("gabor_fraction", float((r2 >= self.threshold).double().mean()), "dictionary", n=len(fits))]

@@ -43,7 +43,7 @@ class InferenceSwap(Evaluation):
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
         """A dictionary and a squared error are needed."""
-        if not assembly.likelihood.quadratic:
+        if not assembly.quadratic:
             return f"it compares squared errors, and the likelihood '{assembly.likelihood.name}' has none"
         return None if assembly.linear_decoder else f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
 

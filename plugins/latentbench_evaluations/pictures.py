@@ -81,7 +81,7 @@ class Dictionary(Evaluation):
         weight = dictionary_of(trained.model.decoder)[0].detach().cpu()  # [M, K]
         per_unit = codes.kl is not None and codes.kl.shape[1] == weight.shape[1]
         order = (codes.kl if per_unit and codes.kl is not None else codes.mean.abs()).mean(0).argsort()
-        elements = weight.T[order].unflatten(1, trained.assembly.image_shape[1:])
+        elements = weight.T[order].unflatten(1, trained.assembly.data_shape[1:])
         norms = weight.norm(dim=0)
         return Outcome(
             [Metric.mean("dictionary_norm", norms)],

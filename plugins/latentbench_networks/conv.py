@@ -38,8 +38,8 @@ class ConvEncoder(nn.Sequential):
     second pixel.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], features: int, options: LinearOptions, linear_decoder: bool) -> None:
-        height, width = image_shape[1:]
+    def __init__(self, data_shape: tuple[int, ...], features: int, options: LinearOptions, linear_decoder: bool) -> None:
+        height, width = data_shape[1:]
         halvings = max(0, math.ceil(math.log2(max(height, width) / SMALLEST)))
         even = height % 2**halvings == 0 and width % 2**halvings == 0
         size = (height, width) if even else (height - 2, width - 2)
@@ -60,9 +60,9 @@ class ConvDecoder(nn.Module):
     Before the last doubling the maps are resized (to the nearest) to half of the image where they are not that.
     """
 
-    def __init__(self, latent_dim: int, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.height, self.width = image_shape[1:]
+        maps, self.height, self.width = decoded_shape
         doublings = math.ceil(math.log2(max(self.height, self.width) / SEED))
         self.first = nn.Linear(latent_dim, WIDEST * SEED**2)
         self.cells = nn.ModuleList([cell(WIDEST, 1)])
@@ -71,7 +71,7 @@ class ConvDecoder(nn.Module):
             narrower = max(channels // 2, 8)
             self.cells.append(nn.Sequential(up_cell(channels, narrower), cell(narrower, 1)))
             channels = narrower
-        self.last = NormedConv(channels, 1, 1)
+        self.last = NormedConv(channels, maps, 1)
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode."""
@@ -92,8 +92,10 @@ class Conv(Network):
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """Tiny images leave nothing to convolve, and the layers are those of images of one channel."""
-        channels, height, width = assembly.image_shape
+        """Vectors and tiny images leave nothing to convolve, and the layers are those of images of one channel."""
+        if len(assembly.data_shape) != 3:
+            return f"it is for images, and items of '{assembly.dataset.name}' have the shape {list(assembly.data_shape)}"
+        channels, height, width = assembly.data_shape
         if channels != 1:
             return f"it is for images of one channel, and those of '{assembly.dataset.name}' have {channels}"
         return None if min(height, width) > SMALLEST else f"images of {height}x{width} pixels are too small, each side must be over {SMALLEST}"
@@ -101,8 +103,8 @@ class Conv(Network):
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
         """The encoder for the image size."""
         assert isinstance(options, LinearOptions)
-        return ConvEncoder(assembly.image_shape, features, options, assembly.linear_decoder)
+        return ConvEncoder(assembly.data_shape, features, options, assembly.linear_decoder)
 
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
         """The decoder for the image size."""
-        return ConvDecoder(assembly.latent_dim, assembly.image_shape)
+        return ConvDecoder(assembly.latent_dim, assembly.decoded_shape)

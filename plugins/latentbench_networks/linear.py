@@ -31,16 +31,16 @@ def encoder_head(inputs: int, features: int, options: LinearOptions, linear_deco
 class LinearDecoder(nn.Linear):
     """z [B, K] -> Phi z + b as images [B, 1, H, W]; `weight` is the dictionary Phi [M, K]."""
 
-    def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], options: LinearOptions) -> None:
-        super().__init__(latent_dim, math.prod(image_shape), bias=options.bias)
-        self.image_shape = image_shape
+    def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...], options: LinearOptions) -> None:
+        super().__init__(latent_dim, math.prod(decoded_shape), bias=options.bias)
+        self.decoded_shape = decoded_shape
         nn.init.normal_(self.weight, std=options.init_std or LINEAR_STD)
         if options.bias:
             nn.init.zeros_(self.bias)
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode."""
-        return super().forward(z).view(-1, *self.image_shape)
+        return super().forward(z).view(-1, *self.decoded_shape)
 
 
 class Linear(Network):
@@ -53,9 +53,9 @@ class Linear(Network):
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
         """Flatten, then one layer."""
         assert isinstance(options, LinearOptions)
-        return nn.Sequential(nn.Flatten(), encoder_head(math.prod(assembly.image_shape), features, options, assembly.linear_decoder))
+        return nn.Sequential(nn.Flatten(), encoder_head(math.prod(assembly.data_shape), features, options, assembly.linear_decoder))
 
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
         """One layer, its weights the dictionary."""
         assert isinstance(options, LinearOptions)
-        return LinearDecoder(assembly.latent_dim, assembly.image_shape, options)
+        return LinearDecoder(assembly.latent_dim, assembly.decoded_shape, options)

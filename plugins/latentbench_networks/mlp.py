@@ -24,10 +24,10 @@ class MlpOptions(LinearOptions):
 class MlpDecoder(nn.Sequential):
     """Codes [B, K] -> images [B, 1, H, W]."""
 
-    def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], expand: int) -> None:
-        pixels = math.prod(image_shape)
+    def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...], expand: int) -> None:
+        pixels = math.prod(decoded_shape)
         dense = ResidualDense(pixels, expand)
-        super().__init__(nn.Linear(latent_dim, pixels), nn.SiLU(), dense, nn.SiLU(), nn.Linear(pixels, pixels), nn.Unflatten(1, image_shape))
+        super().__init__(nn.Linear(latent_dim, pixels), nn.SiLU(), dense, nn.SiLU(), nn.Linear(pixels, pixels), nn.Unflatten(1, decoded_shape))
 
 
 class Mlp(Network):
@@ -39,11 +39,11 @@ class Mlp(Network):
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
         """Flat pixels, a residual dense layer, the layer of the posterior's parameters."""
         assert isinstance(options, MlpOptions)
-        pixels = math.prod(assembly.image_shape)
+        pixels = math.prod(assembly.data_shape)
         dense = ResidualDense(pixels, options.expand or ENCODER_EXPAND)
         return nn.Sequential(nn.Flatten(), dense, encoder_head(pixels, features, options, assembly.linear_decoder))
 
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
         """A linear layer to pixels, a residual dense layer, a linear layer, SiLU between them."""
         assert isinstance(options, MlpOptions)
-        return MlpDecoder(assembly.latent_dim, assembly.image_shape, options.expand or DECODER_EXPAND)
+        return MlpDecoder(assembly.latent_dim, assembly.decoded_shape, options.expand or DECODER_EXPAND)

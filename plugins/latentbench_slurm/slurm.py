@@ -31,7 +31,6 @@ from latentbench.api.engines import (
     Work,
     choose_engine,
     load_registry,
-    parse_duration,
     work_off,
 )
 
@@ -47,8 +46,8 @@ class SlurmOptions(Options):
     """What every pilot asks of Slurm, and how many there are."""
 
     array: int = Field(1, ge=1, description="Pilots: elements of the job array.")
-    time: Duration = Field("4h", description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
-    signal_before: Duration = Field("120s", description="How long before its time limit a pilot saves its runs.")
+    time: Duration = Field(Duration.parse("4h"), description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
+    signal_before: Duration = Field(Duration.parse("120s"), description="How long before its time limit a pilot saves its runs.")
     gpus: int = Field(0, ge=0, description="GPUs of a pilot; runs go to the CPU without.")
     per_gpu: CountOrAuto = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
     cpus: int | None = Field(None, ge=1, description="Cores of a pilot; without GPUs, as many runs at a time (1). By default one for each run.")
@@ -63,7 +62,7 @@ class SlurmOptions(Options):
 
     @model_validator(mode="after")
     def _leaves_time_to_work(self) -> Self:
-        if parse_duration(self.time) <= parse_duration(self.signal_before) + SIGNAL_EARLY:
+        if self.time.seconds <= self.signal_before.seconds + SIGNAL_EARLY:
             raise ValueError(
                 f"time {self.time} must be more than a minute longer than signal_before {self.signal_before}: Slurm may send it so early"
             )
@@ -113,8 +112,8 @@ class SlurmEngine(Engine):
         runs_each = options.gpus * (options.per_gpu if options.per_gpu != "auto" else 4) or 1
         parameters: dict[str, Any] = {
             "job_name": "latentbench",
-            "time": math.ceil(parse_duration(options.time) / 60),
-            "signal_delay_s": math.ceil(parse_duration(options.signal_before)),
+            "time": math.ceil(options.time.seconds / 60),
+            "signal_delay_s": math.ceil(options.signal_before.seconds),
             "cpus_per_task": options.cpus or runs_each,
             "gpus_per_node": options.gpus or None,
             "mem": options.memory,

@@ -415,7 +415,7 @@ def test_help_is_quick():
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert sorted(times)[2] < 0.5
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, latentbench.cli.commands; print('torch' in sys.modules or 'pandas' in sys.modules)"],
+        [sys.executable, "-c", "import sys, latentbench.cli.app; print('torch' in sys.modules or 'pandas' in sys.modules)"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert loaded.stdout.strip() == "False"

@@ -223,9 +223,9 @@ def test_the_guards_change_no_number(changes, broken, registry):
 
     def end(restarts):
         run = resolve({**SETTINGS, "training.steps": 6, **changes}, broken, "cpu").run
-        assembly, options = assemble(run, broken)
-        state = new_state(build_model(assembly, options, 1, "cpu", torch.float32), run.train_settings, 1)
-        data = assembly.dataset().load(Path("unused")).train
+        assembly = assemble(run, broken)
+        state = new_state(build_model(assembly, 1, "cpu", torch.float32), run.train_settings, 1)
+        data = assembly.dataset.load(Path("unused")).train
         while state.step < 6:
             for _ in train(state, data, run):
                 if restarts:
@@ -243,9 +243,9 @@ def test_later_batches_are_not_checked(broken, monkeypatch):
         latentbench_broken.Sound, "encode", lambda self, *given: seen.append(type(self)) or super(latentbench_broken.Sound, self).encode(*given)
     )
     run = resolve(SETTINGS, broken, "cpu").run
-    assembly, options = assemble(run, broken)
-    state = new_state(build_model(assembly, options, 1, "cpu", torch.float32), run.train_settings, 1)
-    kinds = [type(state.model.family) for _ in train(state, assembly.dataset().load(Path("unused")).train, run)]
+    assembly = assemble(run, broken)
+    state = new_state(build_model(assembly, 1, "cpu", torch.float32), run.train_settings, 1)
+    kinds = [type(state.model.family) for _ in train(state, assembly.dataset.load(Path("unused")).train, run)]
     assert kinds == seen == [latentbench_broken.Sound] * 3
 
 

@@ -37,7 +37,7 @@ def test_a_wrong_schedule_is_refused(schedule, make_run):
 
 def test_lambda_rises_every_five_epochs(make_run, registry):
     run = make_run(family="lca", family_options__l1_weight="0.1:0.25:0.1").run
-    family = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32).family
+    family = build_model(assemble(run, registry), run.seed, "cpu", torch.float32).family
     seen = []
     for epoch in range(12):
         family.begin_epoch(epoch, 12)
@@ -81,7 +81,7 @@ def test_a_negative_code_misses_by_its_size_where_codes_must_not_be_negative():
 def test_the_dictionary_descends_half_the_squared_error_at_the_inferred_code(family, make_run, registry):
     """The gradient is that of the mean of 1/2 |x - Phi z|^2 with z held: -(x - Phi z) z' / B."""
     run = make_run(family=family, dtype="float64", family_options__iterations=30).run
-    model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float64)
+    model = build_model(assemble(run, registry), run.seed, "cpu", torch.float64)
     model.family.constrain(model.decoder)
     images = torch.rand(7, 1, 8, 8, dtype=torch.float64, generator=stream(2))
     code = model.encode(images)
@@ -100,9 +100,9 @@ def test_training_lowers_the_cost_and_keeps_columns_at_unit_norm(family, make_ru
     from latentbench.training.train import train
 
     run = make_run(family=family, latent_dim=64, training__steps=60, family_options__iterations=60, family_options__l1_weight=0.2).run
-    assembly, options = assemble(run, registry)
-    data = assembly.dataset().load(cache_folder())
-    model = build_model(assembly, options, run.seed, "cpu", torch.float32)
+    assembly = assemble(run, registry)
+    data = assembly.dataset.load(cache_folder())
+    model = build_model(assembly, run.seed, "cpu", torch.float32)
     state = new_state(model, run.train_settings, run.seed)
 
     def cost():
@@ -133,7 +133,7 @@ def test_codes_in_bfloat16_are_those_of_float32_up_to_its_precision(family, make
     for dtype in ("float32", "bfloat16"):
         run = make_run(family=family, latent_dim=32, dtype=dtype).run
         ids.add(run.id)
-        model = build_model(*assemble(run, registry), run.seed, "cpu", getattr(torch, dtype))
+        model = build_model(assemble(run, registry), run.seed, "cpu", getattr(torch, dtype))
         model.family.constrain(model.decoder)
         codes[dtype] = model.encode(images).mean
     assert len(ids) == 2
@@ -145,7 +145,7 @@ def test_codes_in_bfloat16_are_those_of_float32_up_to_its_precision(family, make
 @pytest.mark.parametrize("family", SPARSE)
 def test_inference_sees_images_less_the_decoder_s_bias(family, make_run, registry):
     run = make_run(family=family, decoder_options__bias=True).run
-    model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32)
+    model = build_model(assemble(run, registry), run.seed, "cpu", torch.float32)
     model.family.constrain(model.decoder)
     torch.nn.init.constant_(model.decoder.bias, 0.4)
     assert not model.encode(torch.full((2, 1, 8, 8), 0.4)).mean.any()
@@ -153,7 +153,7 @@ def test_inference_sees_images_less_the_decoder_s_bias(family, make_run, registr
 
 def test_costs_are_the_objective_and_its_parts(make_run, registry):
     run = make_run(family="ista", dtype="float64").run
-    model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float64)
+    model = build_model(assemble(run, registry), run.seed, "cpu", torch.float64)
     model.family.constrain(model.decoder)
     images = torch.rand(4, 1, 8, 8, dtype=torch.float64, generator=stream(2))
     code = model.encode(images)

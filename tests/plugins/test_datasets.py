@@ -22,7 +22,7 @@ def test_every_data_set_keeps_its_word(name, registry):
     splits = part().load(cache_folder())
     again = part().load(cache_folder())
     for (split, data), (_, same) in zip(splits.items(), again.items(), strict=True):
-        assert data.images.shape[1:] == part.image_shape, split
+        assert data.images.shape[1:] == part.data_shape, split
         assert data.images.dtype == torch.float32
         assert torch.isfinite(data.images).all()
         assert torch.equal(data.images, same.images)

@@ -13,8 +13,8 @@ FAMILIES = ["gaussian", "laplace", "gaussian+relu", "poisson", "categorical"]
 
 def losses(registry, run, draws, temperature=1.0, truth=False):
     """Mean reconstruction and gradient of the decoder over `draws` copies of one image."""
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float64)
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float64)
     image = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image"))
     images = image.expand(draws, -1, -1, -1)
     step = Step(images, model.encode(images), model.family, model.decoder, model.likelihood, 0.7, temperature, True, stream(1))
@@ -69,8 +69,8 @@ def test_exact_says_where_it_does_not_apply(changes, reason, make_run):
 def test_a_decoder_s_bias_is_part_of_the_exact_loss(make_run, registry):
     changes = {"decoder_options__bias": True, "family": "gaussian", "dtype": "float64"}
     run = make_run(estimator="exact", **changes).run
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float64)
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float64)
     torch.nn.init.constant_(model.decoder.bias, 0.3)
     images = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image")).expand(20_000, -1, -1, -1)
     posterior = model.encode(images)
@@ -82,7 +82,7 @@ def test_a_decoder_s_bias_is_part_of_the_exact_loss(make_run, registry):
 
 def setting(registry, run, copies, final=True, temperature=0.1):
     """A model and a step on copies of one image."""
-    model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float64)
+    model = build_model(assemble(run, registry), run.seed, "cpu", torch.float64)
     image = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(0, "image"))
     images = image.expand(copies, -1, -1, -1)
     return model, Step(images, model.encode(images), model.family, model.decoder, model.likelihood, 0.7, temperature, final, stream(1))

@@ -16,7 +16,7 @@ from scipy.special import expit
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import Splits
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Trained
+from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import check_outcome
 from latentbench.models.model import build_model
 from latentbench.registry import load_registry
@@ -28,9 +28,9 @@ N = 200_000
 
 def trained(make_run, registry, **changes):
     run = make_run(**changes).run
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float32).eval()
-    return Trained(model, assembly, assembly.dataset().load(cache_folder()), run.seed)
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float32).eval()
+    return Trained(model, assembly.dataset.load(cache_folder()), run.seed)
 
 
 def outcome(registry, name, given, **options):
@@ -113,7 +113,7 @@ def test_the_authors_rules_are_left_out_where_they_do_not_apply(make_run, regist
     part = registry.evaluation("active_units")
 
     def reason(rule, **changes):
-        assembly, _ = assemble(make_run(**changes).run, registry)
+        assembly = assemble(make_run(**changes).run, registry)
         return part.inapplicable(assembly, part.options_model(rule=rule))
 
     assert reason("paper") is None
@@ -308,7 +308,7 @@ def test_swapped_inference_solves_the_lasso_on_the_model_s_dictionary(make_run, 
 def fewer(given, images):
     """The same model, evaluated on few images."""
     splits = {name: split.limited(images / len(split.images)) for name, split in given.splits.items()}
-    few = Trained(given.model, given.assembly, Splits(splits["train"], splits["validation"]), given.seed)
+    few = Trained(given.model, Splits(splits["train"], splits["validation"]), given.seed)
     assert len(few.splits["validation"].images) == images
     return few
 

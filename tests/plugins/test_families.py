@@ -5,7 +5,6 @@ Statistical comparisons are at five standard errors: a true family fails one of 
 
 import pytest
 import torch
-from latentbench_likelihoods import GaussianLikelihood
 
 from latentbench.models.family import AmortisedFamily
 from latentbench.models.model import build_model
@@ -26,8 +25,8 @@ pytestmark = pytest.mark.parametrize("name", FAMILIES)
 def model(name, make_run, registry):
     """A model in float64, with moderate parameters."""
     run = make_run(family=name, dtype="float64").run
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float64)
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float64)
     with torch.no_grad():
         for parameter in model.family.parameters():
             parameter.uniform_(-0.5, 0.5, generator=stream(0, "prior"))
@@ -93,15 +92,15 @@ def test_a_decoded_sample_varies_as_stated(model, features):
 
 def test_the_exact_loss_is_the_mean_over_samples(name, model, features, make_run, registry):
     run = make_run(family=name, estimator="exact", dtype="float64").run
-    assembly, options = assemble(run, registry)
-    exact = assembly.estimator(assembly, options["estimator"])
+    assembly = assemble(run, registry)
+    exact = assembly.estimator(assembly, assembly.options["estimator"])
     images = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=stream(5))
     posterior = model.family.posterior(features[:1])
-    step = Step(images, posterior, model.family, model.decoder, GaussianLikelihood(), 1.0, 1.0, True, stream(6))
+    step = Step(images, posterior, model.family, model.decoder, model.likelihood, 1.0, 1.0, True, stream(6))
     stated = float(exact.loss(step).reported["reconstruction"])
     with torch.no_grad():
         z = repeated(model, features, SAMPLES).sample(stream(7))
-        errors = GaussianLikelihood().reconstruction(images, model.decoder(z))
+        errors = model.likelihood.reconstruction(images, model.decoder(z))
     assert abs(float(errors.mean()) - stated) < SIGMAS * float(errors.std()) / SAMPLES**0.5
 
 

@@ -1,32 +1,217 @@
-"""Likelihoods against torch.distributions."""
+"""Likelihoods against scipy.stats, and what every one must obey: normalised densities, constants that nothing trained changes, finite costs."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from latentbench_likelihoods import BernoulliLikelihood, GaussianLikelihood
-from torch.distributions import Bernoulli, Normal
+from scipy import integrate, stats
 
+from latentbench.models.model import build_model
 from latentbench.streams import stream
-from latentbench.suites.resolve import InapplicableError
+from latentbench.suites.resolve import InapplicableError, assemble
+from latentbench.training.train import new_state, train
 
-DECODED = torch.randn(3, 1, 4, 4, generator=stream(1), dtype=torch.float64)
-IMAGES = torch.rand(3, 1, 4, 4, generator=stream(2), dtype=torch.float64)
+REAL = {"dataset": "digits"}
+COUNT = {"dataset": "test_counts"}
+CASES = {
+    "gaussian": {**REAL, "likelihood": "gaussian"},
+    **{f"gaussian-{v}": {**REAL, "likelihood": "gaussian", "likelihood_options__variance": v} for v in ("global", "pixel", "decoded")},
+    "student_t": {**REAL, "likelihood": "student_t"},
+    "student_t-1.5": {**REAL, "likelihood": "student_t", "likelihood_options__df": 1.5},
+    "bernoulli": {"dataset": "digits_binary", "likelihood": "bernoulli"},
+    "poisson": {**COUNT, "likelihood": "poisson"},
+    "negative_binomial": {**COUNT, "likelihood": "negative_binomial"},
+}
+LEARNED = 0.3
+"""Value of every learned parameter; a scale is softly limited from there."""
+SCALE = math.exp(3.45 * math.tanh(LEARNED / 3.45))
+every_likelihood = pytest.mark.parametrize("case", CASES)
 
 
-def test_the_gaussian_has_variance_one_half():
-    density = Normal(DECODED, math.sqrt(0.5)).log_prob(IMAGES).flatten(1).sum(1)
-    assert torch.allclose(GaussianLikelihood().reconstruction(IMAGES, DECODED), -density - 8 * math.log(math.pi))
+@pytest.fixture
+def made(make_run, registry):
+    """The likelihood of a case, at moderate parameters, for `shape` instead of that of the data set's items."""
+
+    def make(case, shape=None):
+        run = make_run(**CASES[case]).run
+        assembly = assemble(run, registry)
+        if shape is not None:
+            small = type("Small", (), {"data_shape": shape, "pixels": assembly.dataset.pixels, "name": "small", "labelled": False})()
+            assembly = replace(assembly, dataset=small, options=assembly.options)
+        likelihood = assembly.likelihood(assembly, assembly.options["likelihood"]).double()
+        for parameter in likelihood.parameters():
+            torch.nn.init.constant_(parameter, LEARNED)
+        return likelihood, assembly
+
+    return make
 
 
-def test_the_bernoulli_takes_logits():
-    binary = (IMAGES > 0.5).double()
-    expected = -Bernoulli(logits=DECODED).log_prob(binary).flatten(1).sum(1)
-    assert torch.allclose(BernoulliLikelihood().reconstruction(binary, DECODED), expected)
-    assert torch.allclose(BernoulliLikelihood().mean(DECODED), DECODED.sigmoid())
+def given(assembly, case, batch=5):
+    """Images and what is decoded for them."""
+    decoded = 2 * torch.randn(batch, *assembly.decoded_shape, generator=stream(1), dtype=torch.float64)
+    uniform = torch.rand(batch, *assembly.data_shape, generator=stream(2), dtype=torch.float64)
+    return {"real": uniform, "unit": uniform, "binary": uniform.round(), "count": (20 * uniform).round()}[assembly.dataset.pixels], decoded
 
 
-def test_the_bernoulli_needs_binary_images(make_run):
-    with pytest.raises(InapplicableError, match=r"needs binary images, and those of 'digits' are not"):
-        make_run(likelihood="bernoulli")
+def reference(case, images, decoded):
+    """ln p by scipy, [B]."""
+    x, y = images.numpy(), decoded.numpy()
+    softplus = lambda y: torch.nn.functional.softplus(torch.as_tensor(y)).numpy()  # noqa: E731
+    if case == "gaussian-decoded":
+        mean, raw = y[:, :1], y[:, 1:]
+        by_pixel = stats.norm.logpdf(x, mean, torch.exp(3.45 * torch.tanh(torch.as_tensor(raw) / 3.45)).numpy())
+    elif case.startswith("gaussian"):
+        by_pixel = stats.norm.logpdf(x, y, math.sqrt(0.5) if case == "gaussian" else SCALE)
+    elif case.startswith("student_t"):
+        by_pixel = stats.t.logpdf(x, 1.5 if "-" in case else 4.0, y, SCALE)
+    elif case == "bernoulli":
+        by_pixel = stats.bernoulli.logpmf(x, 1 / (1 + torch.exp(-torch.as_tensor(y)).numpy()))
+    elif case == "poisson":
+        by_pixel = stats.poisson.logpmf(x, softplus(y))
+    else:
+        by_pixel = stats.nbinom.logpmf(x, SCALE, SCALE / (SCALE + softplus(y)))
+    return torch.as_tensor(by_pixel).flatten(1).sum(1)
+
+
+@every_likelihood
+def test_the_log_density_is_scipy_s(case, made):
+    likelihood, assembly = made(case)
+    images, decoded = given(assembly, case)
+    assert likelihood.log_prob(images, decoded).detach().numpy() == pytest.approx(reference(case, images, decoded).numpy(), rel=1e-10)
+
+
+@every_likelihood
+def test_the_density_of_a_pixel_is_normalised_and_has_the_stated_mean(case, made):
+    likelihood, assembly = made(case, (1, 1, 1))
+    decoded = given(assembly, case, 1)[1]
+
+    def density(x):
+        return math.exp(float(likelihood.log_prob(torch.full((1, 1, 1, 1), float(x), dtype=torch.float64), decoded).detach()))
+
+    stated = float(likelihood.mean(decoded).detach())
+    if assembly.dataset.pixels in ("real", "unit"):
+        total = integrate.quad(density, -math.inf, stated)[0] + integrate.quad(density, stated, math.inf)[0]
+        mean = stated + integrate.quad(lambda d: d * (density(stated + d) - density(stated - d)), 0, math.inf)[0]
+    else:
+        counts = range(2 if assembly.dataset.pixels == "binary" else 400)
+        total, mean = sum(map(density, counts)), sum(x * density(x) for x in counts)
+    assert total == pytest.approx(1, abs=1e-6)
+    assert mean == pytest.approx(stated, abs=1e-6)
+
+
+@every_likelihood
+def test_cost_and_log_density_differ_by_a_constant_that_nothing_changes(case, made):
+    likelihood, assembly = made(case)
+    images, decoded = given(assembly, case)
+    decoded.requires_grad_()
+    trained = [decoded, *likelihood.parameters()]
+    cost = likelihood.reconstruction(images, decoded)
+    exact = reference(case, images, decoded.detach())
+    assert (-exact - cost.detach()).numpy() == pytest.approx(likelihood.constant, abs=1e-8)
+    of_cost = torch.autograd.grad(cost.sum(), trained)
+    of_log_prob = torch.autograd.grad(likelihood.log_prob(images, decoded).sum(), trained)
+    assert all(torch.equal(a, -b) for a, b in zip(of_cost, of_log_prob, strict=True))
+    constant = likelihood.constant
+    for parameter in likelihood.parameters():
+        torch.nn.init.constant_(parameter, -1.0)
+    assert likelihood.constant == constant
+
+
+@every_likelihood
+def test_gradients_agree_with_finite_differences(case, made):
+    likelihood, assembly = made(case)
+    images, decoded = given(assembly, case, 1)
+    parameters = [parameter.detach().requires_grad_() for parameter in likelihood.parameters()]
+    names = [name for name, _ in likelihood.named_parameters()]
+
+    def cost(decoded, *values):
+        return torch.func.functional_call(Cost(likelihood), {f"of.{n}": v for n, v in zip(names, values, strict=True)}, (images, decoded))
+
+    assert torch.autograd.gradcheck(cost, (decoded.requires_grad_(), *parameters), atol=1e-5)
+
+
+class Cost(torch.nn.Module):
+    """The cost of a likelihood as a module's output."""
+
+    def __init__(self, of):
+        super().__init__()
+        self.of = of
+
+    def forward(self, images, decoded):
+        return self.of.reconstruction(images, decoded)
+
+
+@every_likelihood
+@pytest.mark.parametrize("size", [-1e6, -200.0, 200.0, 1e6])
+def test_extreme_numbers_have_finite_costs_and_gradients(case, size, made):
+    likelihood, assembly = made(case)
+    likelihood.float()
+    for parameter in likelihood.parameters():
+        torch.nn.init.constant_(parameter, size)
+    decoded = torch.full((2, *assembly.decoded_shape), size, requires_grad=True)
+    for images in (torch.zeros(2, *assembly.data_shape), torch.ones(2, *assembly.data_shape)):
+        cost = likelihood.reconstruction(images, decoded)
+        gradients = torch.autograd.grad(cost.sum(), [decoded, *likelihood.parameters()])
+        assert cost.isfinite().all()
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@every_likelihood
+@pytest.mark.parametrize("decoder", ["linear", "mlp", "conv"])
+def test_decoders_give_the_numbers_that_a_likelihood_needs(case, decoder, make_run, registry):
+    assembly = assemble(make_run(**CASES[case], decoder=decoder, family="gaussian").run, registry)
+    decoded = build_model(assembly, 1, "cpu", torch.float32).decoder(torch.zeros(3, 6))
+    assert decoded.shape == (3, *assembly.decoded_shape)
+    assert assembly.decoded_shape == ((2, 8, 8) if case == "gaussian-decoded" else (1, 8, 8))
+
+
+@every_likelihood
+def test_training_lowers_the_cost_and_moves_the_likelihood_s_parameters(case, make_run, registry, tmp_path):
+    run = make_run(**CASES[case], family="gaussian", training__steps=50, training__learning_rate=0.02, training__beta_anneal=0.0).run
+    assembly = assemble(run, registry)
+    data = assembly.dataset.load(Path(tmp_path)).train
+    state = new_state(build_model(assembly, 1, "cpu", torch.float32), run.train_settings, 1)
+    model, images = state.model, data.images[:500]
+
+    def cost():
+        with torch.no_grad():
+            code = model.encode(images)
+            return float((model.likelihood.reconstruction(images, model.decoder(code.mean)) + code.kl().sum(1)).mean())
+
+    before, initial = cost(), {name: value.clone() for name, value in model.likelihood.state_dict().items()}
+    for _ in train(state, data, run):
+        pass
+    assert cost() < before
+    assert all(not torch.equal(value, initial[name]) for name, value in model.likelihood.state_dict().items())
+    assert {name for name in state.tensors() if name.startswith("model.likelihood.")} == {f"model.likelihood.{name}" for name in initial}
+
+
+def test_models_without_a_learned_likelihood_have_the_parameters_that_were_stored_before(make_run, registry):
+    model = build_model(assemble(make_run().run, registry), 1, "cpu", torch.float32)
+    assert not any(name.startswith("likelihood") for name in model.state_dict())
+
+
+def test_a_fixed_variance_is_the_run_that_was_stored_before_the_option_existed(make_run):
+    plain = make_run(family="gaussian").run
+    assert make_run(family="gaussian", likelihood_options__variance="fixed").run.id == plain.id
+    assert plain.likelihood_options == {}
+    assert make_run(family="gaussian", likelihood_options__variance="global").run.id != plain.id
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"likelihood": "bernoulli"}, "needs binary images, and those of 'digits' are not"),
+        ({"likelihood": "poisson"}, "it needs counts, and the numbers of 'digits' are none"),
+        ({"likelihood": "negative_binomial"}, "it needs counts, and the numbers of 'digits' are none"),
+        ({"estimator": "exact", "likelihood_options__variance": "decoded"}, "it needs a squared error, and the likelihood 'gaussian' has none"),
+        ({"estimator": "exact", "likelihood_options__variance": "global"}, "it needs a squared error, and the likelihood 'gaussian' has none"),
+        ({"estimator": "exact", "likelihood": "student_t"}, "it needs a squared error, and the likelihood 'student_t' has none"),
+    ],
+)
+def test_likelihoods_and_estimators_say_where_they_do_not_apply(changes, reason, make_run):
+    with pytest.raises(InapplicableError, match=reason):
+        make_run(**changes)
     assert make_run(dataset="digits_binary").run.likelihood == "bernoulli"

@@ -95,7 +95,7 @@ def test_a_full_disk_ends_a_suite_with_one_message_and_it_goes_on_when_there_is_
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 2, out
     assert re.search(
-        r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command continues when it can be written",
+        r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command continues once the folder can be written",
         out,
     )
     assert "Traceback" not in out
@@ -128,7 +128,9 @@ def test_a_folder_that_may_not_be_written_any_more_ends_a_suite_with_one_message
     subprocess.run(["chmod", "-R", "a-w", str(results)], check=True)
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 2, out
-    assert re.search(r"error: .*Permission denied: .*results.*\. What is stored is whole; the same command continues when it can be written", out)
+    assert re.search(
+        r"error: .*Permission denied: .*results.*\. What is stored is whole; the same command continues once the folder can be written", out
+    )
     for word in ("compact", "cancel"):
         told, _ = (called := suite.call(word, "--results", "results")).communicate(timeout=60)
         assert (called.returncode, told.count("\n")) == (2, 1), told

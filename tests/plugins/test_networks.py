@@ -35,7 +35,7 @@ PUBLISHED = [
 def test_parameters_are_as_many_as_the_authors_models_have(make_run, registry, family, dataset, encoder, decoder, latent_dim, count):
     """Exact to the unit: it proves widths and biases."""
     run = make_run(family=family, dataset=dataset, encoder=encoder, decoder=decoder, latent_dim=latent_dim).run
-    model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32)
+    model = build_model(assemble(run, registry), run.seed, "cpu", torch.float32)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == count
 
 
@@ -110,7 +110,7 @@ def test_initial_weights_are_wider_beside_a_decoder_that_is_not_linear(make_run,
     stds = {}
     for decoder in ("linear", "conv"):
         run = make_run(dataset="photo_patches", encoder="conv", decoder=decoder, latent_dim=64).run
-        model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32)
+        model = build_model(assemble(run, registry), run.seed, "cpu", torch.float32)
         stds[decoder] = float(model.encoder[-1].weight.detach().std())
         assert float(model.encoder[-1].bias.detach().abs().max()) == 0
     assert stds["linear"] == pytest.approx(0.05, rel=0.05)
@@ -119,7 +119,7 @@ def test_initial_weights_are_wider_beside_a_decoder_that_is_not_linear(make_run,
 
 def test_a_perceptron_expands_as_the_authors_do(make_run, registry):
     run = make_run(encoder="mlp", decoder="mlp", latent_dim=5).run
-    model = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32)
+    model = build_model(assemble(run, registry), run.seed, "cpu", torch.float32)
     dense = 64 * 16 * 64 * 2 + 64 * 16 + 64 + 128
     assert sum(p.numel() for p in model.encoder.parameters()) == dense + 64 * 5 + 5
     decoder = (5 * 64 + 64) + (64 * 8 * 64 * 2 + 64 * 8 + 64 + 128) + (64 * 64 + 64)

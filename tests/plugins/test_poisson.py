@@ -113,7 +113,7 @@ def test_prior_rates_start_where_the_authors_start_them(make_run, registry):
 
     for decoder, high in (("linear", -4.0), ("test_mlp", -2.0)):
         run = make_run(decoder=decoder, latent_dim=2000).run
-        log_r = build_model(*assemble(run, registry), run.seed, "cpu", torch.float32).family.log_r
+        log_r = build_model(assemble(run, registry), run.seed, "cpu", torch.float32).family.log_r
         assert -6.0 <= float(log_r.min()) < -5.98
         assert high - 0.02 < float(log_r.max()) <= high
 

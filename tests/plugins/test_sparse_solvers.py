@@ -173,7 +173,7 @@ def inferred(make_run, registry):
         run = make_run(
             family="lca", dtype=str(dtype).removeprefix("torch."), **{f"family_options__{name}": value for name, value in options.items()}
         ).run
-        model = build_model(*assemble(run, registry), run.seed, "cpu", dtype)
+        model = build_model(assemble(run, registry), run.seed, "cpu", dtype)
         model.family.constrain(model.decoder)
         images = torch.rand(5, 1, 8, 8, generator=stream(1))
         return model.encode(images.double() if dtype is torch.float64 else images).mean

@@ -119,7 +119,7 @@ class Linear(nn.Module):
 
 def encoder(label, factor, finish):
     def make(self, assembly, features, options):
-        return Linear(math.prod(assembly.image_shape), factor * features, finish)
+        return Linear(math.prod(assembly.data_shape), factor * features, finish)
 
     return type(label.title().replace("_", ""), (Network,), {"name": label, "__module__": __name__, "encoder": make})
 
@@ -185,7 +185,7 @@ def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, l
     def splits(self, cache):
         return Splits(made(100, given or shape, labels, change), made(50, given or shape, labels, change))
 
-    members = {"image_shape": shape, "pixels": pixels, "labelled": labelled, "load": load or splits, "defaults": {"likelihood": "gaussian"}}
+    members = {"data_shape": shape, "pixels": pixels, "labelled": labelled, "load": load or splits, "defaults": {"likelihood": "gaussian"}}
     return type(label.title().replace("_", ""), (DataSet,), {"name": label, "__module__": __name__, **members})
 
 

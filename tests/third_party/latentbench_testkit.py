@@ -4,6 +4,7 @@ A locally competitive algorithm without tricks, REINFORCE with a trained baselin
 """
 
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,11 +14,27 @@ import time
 from pathlib import Path
 
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.distributions import Gamma, Normal
 
 from latentbench import hookimpl
-from latentbench.api import Estimator, Evaluation, IterativeFamily, Loss, Metric, Network, Options, Outcome, PointCode, TorchFamily, dictionary_of
+from latentbench.api import (
+    DataSet,
+    Estimator,
+    Evaluation,
+    IterativeFamily,
+    Loss,
+    Metric,
+    Network,
+    Options,
+    Outcome,
+    PointCode,
+    Split,
+    Splits,
+    TorchFamily,
+    dictionary_of,
+)
 from latentbench.api.engines import Control, Engine, execute, load_registry
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
@@ -77,7 +94,7 @@ class Reinforce(Estimator):
 
     def __init__(self, assembly, options):
         super().__init__(assembly, options)
-        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 1))
+        self.baseline = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 1))
 
     def loss(self, step):
         z = step.posterior.sample(step.generator)
@@ -96,11 +113,11 @@ class TwoLayer(Network):
     name = "test_mlp"
 
     def encoder(self, assembly, features, options):
-        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.image_shape), 16), nn.SiLU(), nn.Linear(16, features))
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(assembly.data_shape), 16), nn.SiLU(), nn.Linear(16, features))
 
     def decoder(self, assembly, options):
-        pixels = math.prod(assembly.image_shape)
-        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.image_shape))
+        pixels = math.prod(assembly.data_shape)
+        return nn.Sequential(nn.Linear(assembly.latent_dim, 16), nn.SiLU(), nn.Linear(16, pixels), nn.Unflatten(1, assembly.data_shape))
 
 
 class Dropping(Network):
@@ -109,7 +126,20 @@ class Dropping(Network):
     name = "test_dropout"
 
     def encoder(self, assembly, features, options):
-        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.image_shape), features))
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.data_shape), features))
+
+
+class Counts(DataSet):
+    """Digits of 8x8 pixels, as they are published: counts from 0 to 16."""
+
+    name = "test_counts"
+    data_shape = (1, 8, 8)
+    pixels = "count"
+    defaults = {"likelihood": "poisson"}
+
+    def load(self, cache):
+        images = torch.tensor(load_digits().images, dtype=torch.float32)[:, None]
+        return Splits(Split(images[:1000]), Split(images[1000:]))
 
 
 class Fragile(Evaluation):
@@ -124,12 +154,12 @@ class Fragile(Evaluation):
 
 
 class Lingering(Evaluation):
-    """An evaluation that leaves a thread behind."""
+    """An evaluation that leaves a thread behind in the process of a run, and none in that of the tests."""
 
     name = "test_lingering"
 
     def evaluate(self, trained, generator):
-        threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
+        threading.Thread(target=time.sleep, args=(1000,), daemon=multiprocessing.parent_process() is None).start()
         return Outcome([Metric("lingering", 1.0)])
 
 
@@ -240,6 +270,11 @@ def register_estimators():
 @hookimpl
 def register_networks():
     return [TwoLayer, Dropping]
+
+
+@hookimpl
+def register_datasets():
+    return [Counts]
 
 
 @hookimpl

@@ -26,9 +26,9 @@ def begin(make_run, registry):
 
     def start(**changes):
         run = make_run(**{"training__steps": STEPS, **changes}).run
-        assembly, options = assemble(run, registry)
-        model = build_model(assembly, options, run.seed, "cpu", getattr(torch, run.dtype))
-        data = assembly.dataset().load(cache_folder()).train.to("cpu", model.dtype)
+        assembly = assemble(run, registry)
+        model = build_model(assembly, run.seed, "cpu", getattr(torch, run.dtype))
+        data = assembly.dataset.load(cache_folder()).train.to("cpu", model.dtype)
         return new_state(model, run.train_settings, run.seed), data, run
 
     return start
@@ -240,9 +240,9 @@ def test_bfloat16_keeps_parameters_and_losses_in_float32(begin, make_run):
 def test_compiled_networks_train_alike(begin, make_run, registry):
     run = make_run(family="gaussian", compile=True, training__steps=20).run
     assert run.id != make_run(family="gaussian", training__steps=20).run.id
-    assembly, options = assemble(run, registry)
-    model = build_model(assembly, options, run.seed, "cpu", torch.float32, compiled=True)
-    data = assembly.dataset().load(cache_folder()).train
+    assembly = assemble(run, registry)
+    model = build_model(assembly, run.seed, "cpu", torch.float32, compiled=True)
+    data = assembly.dataset.load(cache_folder()).train
     compiled = finished(new_state(model, run.train_settings, run.seed), data, run)
     plain = finished(*begin(family="gaussian", training__steps=20))
     one, other = compiled.model.state_dict(), plain.model.state_dict()
