@@ -84,7 +84,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     for flag, keys in (("--set", changes.sets), ("--only", changes.only)):
         for key in keys:
             _checked(key, flag)
-    notes = (*suite.notes, *check_leaderboard(suite, registry))
+    check_leaderboard(suite, registry)
     expanded = [expand(sweep, registry, device, changes) for sweep in suite.sweeps]
     _check_defaults(suite, expanded, registry, changes)
     _check_only(suite.name, [item for whole in expanded for item in whole.items], registry, changes)
@@ -96,7 +96,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     named = frozenset().union(*(sweep.explicit | sweep.defaults for sweep in suite.sweeps), changes.sets)
     told_apart = varying([item.run for item in runs], named)
     planned = tuple(replace(item, varying=settings) for item, settings in zip(runs, told_apart, strict=True))
-    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, notes, suite.keep_checkpoints)
+    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, suite.notes, suite.keep_checkpoints)
 
 
 def _chosen(

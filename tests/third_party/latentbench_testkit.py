@@ -25,6 +25,7 @@ from latentbench.api import (
     Evaluation,
     IterativeFamily,
     Loss,
+    Measure,
     Metric,
     Network,
     Options,
@@ -56,6 +57,11 @@ class BareLca(IterativeFamily):
     """Soft-threshold dynamics du/dt = (b - u - (Phi'Phi - 1) a) / tau of Rozell et al. 2008."""
 
     name = "test_lca"
+    measures = {
+        **IterativeFamily.measures,
+        "squared_error": Measure(None, "squared pixel values", "Half the squared error."),
+        "penalty": Measure(None, "nats", "L1 norm times its weight."),
+    }
     options_model = LcaOptions
 
     def __init__(self, assembly, options):
@@ -146,6 +152,7 @@ class Fragile(Evaluation):
     """An evaluation that fails while a file is there."""
 
     name = "test_fragile"
+    metrics = {"fragile": Measure(None, "none", "Always 1.")}
 
     def evaluate(self, trained, generator):
         if Path(os.environ.get("LATENTBENCH_TEST_FRAGILE", "nowhere")).exists():
@@ -157,6 +164,7 @@ class Lingering(Evaluation):
     """An evaluation that leaves a thread behind in the process of a run, and none in that of the tests."""
 
     name = "test_lingering"
+    metrics = {"lingering": Measure(None, "none", "Always 1.")}
 
     def evaluate(self, trained, generator):
         threading.Thread(target=time.sleep, args=(1000,), daemon=multiprocessing.parent_process() is None).start()
