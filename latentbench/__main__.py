@@ -8,10 +8,10 @@ from latentbench.files import cannot_store
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's is one message and exit code 2."""
+    """Run the command line; a user's mistake is one message and exit code 2."""
     import typer
 
-    from latentbench.cli.commands import app
+    from latentbench.cli.app import app
 
     prepare_terminal()
     try:
@@ -24,7 +24,7 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         if cannot_store(error):
-            _refuse(f"{error}. What is stored is whole; the same command goes on when it can be written")
+            _refuse(f"{error}. What is stored is whole; the same command continues once the folder can be written")
         if isinstance(error, OSError) and error.filename is not None:
             _refuse(f"{error.filename}: {error.strerror}")
         if isinstance(error, UnicodeEncodeError) and not error.object.isprintable():  # bytes of an argument, on their way into a table

@@ -22,9 +22,11 @@ class StoringError(OSError):
 
 
 class FolderError(UserError, StoringError):
-    """A file or folder that cannot be read, or has gone, which is no failure of whatever was at work. `strerror` continues a sentence about it."""
+    """A file or folder that cannot be read, or has gone: the user's to mend, and no failure of a run. `strerror` completes a sentence about it."""
 
-    def __str__(self) -> str:
+    @property
+    def problem(self) -> str:
+        """`FILE cannot be read: ...`."""
         return f"{self.filename} {self.strerror}"
 
 
@@ -129,7 +131,7 @@ def _anyone() -> None:
 
 
 def write_atomically(path: Path, content: bytes, check: Callable[[], None] = _anyone) -> None:
-    """Write `content` to a temporary name beside `path` and rename it: a reader sees the old file or the new one, never half of one.
+    """Write `content` to a temporary name in the same folder and rename it: a reader sees the old file or the new one, never half of one.
 
     Temporary names start with a dot, so that readers of a folder of fragments pass them over. `check` is called at the last moment before the
     file is replaced, and may raise to forbid that.

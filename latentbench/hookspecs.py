@@ -9,7 +9,7 @@ import pluggy
 
 from latentbench.data.dataset import DataSet
 from latentbench.engine import Engine
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import Family
 from latentbench.models.likelihood import Likelihood

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 MAX_NUMBERS = 10_000
 NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
@@ -69,29 +73,41 @@ def parse_numbers(text: str) -> list[int]:
     return numbers
 
 
-def check_distinct(numbers: list[int]) -> None:
+def check_distinct(numbers: Sequence[float]) -> None:
     """Raise a ValueError where a number occurs twice."""
     for number, count in Counter(numbers).items():
         if count > 1:
             raise ValueError(f"{number} is given twice")
 
 
-def parse_duration(text: str) -> float:
-    """`90`, `90s`, `30m` or `12h` in seconds.
+@dataclass(frozen=True)
+class Duration:
+    """A time above 0 as people write it: `90`, `90s`, `30m` or `12h`. An option of pydantic models, which is written as it was given."""
 
-    Raises:
-        ValueError: the text is not of that form; the message says what is.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
-    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError("expected a duration above 0, like 90s, 30m or 12h")
-    return seconds
+    text: str
+    seconds: float
 
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The duration that a text means.
 
-def _checked_duration(text: str) -> str:
-    parse_duration(text)
-    return text
+        Raises:
+            ValueError: it means none; the message says what does.
+        """
+        if isinstance(value, cls):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", value) if isinstance(value, str) else None
+        seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+        if not 0 < seconds < inf:
+            raise ValueError("expected a duration above 0, like 90s, 30m or 12h")
+        return cls(str(value), seconds)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str))
 
 
 def _checked_numbers(text: str) -> str:
@@ -110,7 +126,5 @@ def _count_or_auto(value: object) -> int | str:
 
 Numbers = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value), AfterValidator(_checked_numbers)]
 """An option: numbers like `0-7`, or `none`."""
-Duration = Annotated[str, AfterValidator(_checked_duration)]
-"""An option: a duration like `12h`."""
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 """An option: a number of at least 1, or `auto`."""

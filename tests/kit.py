@@ -222,10 +222,7 @@ import torch
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.data.cache import cached
-from latentbench.data.dataset import DataSet, Split, Splits
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome
-from latentbench.models.torch_family import TorchFamily
+from latentbench.api import DataSet, Evaluation, Measure, Metric, Outcome, Split, Splits, TorchFamily, cached
 
 SCALE = 1.0
 
@@ -273,6 +270,7 @@ class Counted(Evaluation):
     """Notes each call in a file."""
 
     name = "counted"
+    metrics = {"counted": Measure(None, "none", "The scale.")}
 
     def __init__(self, options):
         pass
@@ -287,6 +285,7 @@ class CountedToo(Counted):
     """The same under another name."""
 
     name = "counted_too"
+    metrics = {"counted_too": Measure(None, "none", "The scale.")}
 
 
 @hookimpl

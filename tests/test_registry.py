@@ -12,10 +12,11 @@ import pytest
 from latentbench import hookimpl
 from latentbench.data.dataset import DataSet
 from latentbench.errors import MissingPluginError, UserError
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
+from latentbench.measure import Measure
 from latentbench.models.family import Family, PointFamily
 from latentbench.models.network import Network
-from latentbench.part import Options
+from latentbench.part import Options, Part
 from latentbench.registry import KINDS, build_registry
 
 
@@ -63,7 +64,7 @@ def test_every_installed_plugin_loads(registry):
     assert registry.broken == {}
     assert set(registry.parts) == set(KINDS)
     assert {"poisson", "gaussian", "laplace", "categorical", "gaussian+relu", "gaussian+exp"} <= set(registry.parts["families"])
-    assert all(isinstance(part.version, str) for parts in registry.parts.values() for part in parts.values())
+    assert all(isinstance(part.version, str) for parts in registry.parts.values() for part in parts.values() if issubclass(part, Part))
 
 
 def test_a_name_clash_names_both_plugins_and_how_to_choose_and_leaves_the_rest_alone():
@@ -140,21 +141,27 @@ COSTLESS = type("Costless", (Family,), {"name": "costless", "encode": None, "cos
         ),
         ("families", toy(version=1), "Other has the version 1; a version is a text, as in '1'"),
         ("families", toy(version=""), "Other has the version ''; a version is a text"),
-        ("families", toy(options_model=dict), "Other has the options_model <class 'dict'>; it must be a class derived from latentbench.part.Options"),
-        ("families", toy(options_model=Options()), "it must be a class derived from latentbench.part.Options"),
+        ("families", toy(options_model=dict), "Other has the options_model <class 'dict'>; it must be a class derived from latentbench.api.Options"),
+        ("families", toy(options_model=Options()), "it must be a class derived from latentbench.api.Options"),
         ("families", toy(ignores="beta"), "Other has ignores = 'beta'; it must be a set of texts"),
         ("families", toy(ignores=frozenset({1})), "it must be a set of texts"),
         ("families", toy(defaults=["beta"]), "Other has defaults = ['beta']; they must be a mapping from dotted settings to values"),
         ("families", toy(protocols={"paper": 3}), "Other has protocols = {'paper': 3}; they must be a mapping from names to mappings"),
         (
             "evaluations",
-            toy(Numbers, better={"one": "Lower"}),
-            "Other has better = {'one': 'Lower'}; it must be a mapping from metrics to 'lower' or 'higher'",
+            toy(Numbers, metrics={"one": Measure("Lower", "nats", "One.")}),
+            "Other declares the metric 'one' with better = 'Lower'; it must be 'lower', 'higher' or None",
         ),
-        ("evaluations", toy(Numbers, better="lower"), "Other has better = 'lower'; it must be a mapping"),
-        ("datasets", toy(Images, data_shape=(8, 8)), "Other has the data_shape (8, 8); it must be a tuple of three positive numbers"),
-        ("datasets", toy(Images, data_shape=(1, 8, 0)), "it must be a tuple of three positive numbers"),
-        ("datasets", toy(Images, pixels="bits"), "Other has pixels = 'bits'; they are 'real', 'unit' (in [0, 1]) or 'binary' (0 or 1)"),
+        ("evaluations", toy(Numbers, metrics="lower"), "Other has metrics = 'lower'; it must be a mapping"),
+        ("evaluations", toy(Numbers, metrics={"one": Measure(None, "nats", "")}), "Other declares the metric 'one' without a unit or a meaning"),
+        ("families", toy(measures={"nelbo": "lower"}), "Other has measures = {'nelbo': 'lower'}; it must be a mapping"),
+        ("datasets", toy(Images, data_shape=[8, 8]), "Other has the data_shape [8, 8]; it must be a tuple of positive numbers"),
+        ("datasets", toy(Images, data_shape=(1, 8, 0)), "it must be a tuple of positive numbers"),
+        (
+            "datasets",
+            toy(Images, pixels="bits"),
+            "Other has pixels = 'bits'; they are 'real', 'unit' (in [0, 1]), 'binary' (0 or 1) or 'count' (0, 1, 2, ...)",
+        ),
         ("datasets", toy(Images, labelled="yes"), "Other has labelled = 'yes'; it is True or False"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -273,7 +280,7 @@ def test_a_name_clash_blocks_what_needs_the_name_and_can_be_chosen(site):
 def test_two_distributions_with_one_plugin_name_are_both_named(site):
     site.install("one", "latentbench_same", RIVAL)
     site.install("two", "latentbench_same", RIVAL)
-    answer = site("compare", "nowhere")
+    answer = site("list", "families")
     assert "plugin 'latentbench_same' is left out: distributions 'one' and 'two' register it: uninstall one" in answer.stderr
     assert "leave it out with LATENTBENCH_DISABLE=two" in answer.stderr
     assert "latentbench_same" not in site("list", "families", LATENTBENCH_DISABLE="one,latentbench_testkit, two").stdout

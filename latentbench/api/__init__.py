@@ -8,8 +8,11 @@ from latentbench.data.cache import cached
 from latentbench.data.dataset import DataSet, Pixels, Progress, Split, Splits, silent
 from latentbench.data.source_files import Source
 from latentbench.errors import UserError
-from latentbench.evaluation.evaluation import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.evaluation.contract import Evaluation
+from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
+from latentbench.evaluation.trained import Trained
 from latentbench.files import sha256_of
+from latentbench.measure import Measure
 from latentbench.models.codes import Code, PointCode, Posterior, estimate_kl
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import AmortisedFamily, Family, Inference, PointFamily
@@ -40,6 +43,7 @@ __all__ = [
     "Likelihood",
     "LocationScaleFamily",
     "Loss",
+    "Measure",
     "Metric",
     "Network",
     "Options",

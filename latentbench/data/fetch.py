@@ -1,11 +1,10 @@
-"""Data sets on this machine: where their source files are, fetching them, and checking them."""
+"""The source files of data sets on this machine: list, fetch and verify them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -16,13 +15,10 @@ from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Progress
 from latentbench.errors import UserError
 
-if TYPE_CHECKING:
-    from latentbench.registry import Registry
 
-
-def listing(registry: Registry) -> list[tuple[str, ...]]:
-    """Name, image shape, labels, splits' files and where they are, of every data set."""
-    return [_described(part, cache_folder()) for part in _chosen(registry, ())]
+def listing(datasets: Iterable[type[DataSet]]) -> list[tuple[str, ...]]:
+    """Name, image shape, pixels, labels, protocols and source files with their folders, of every data set."""
+    return [_described(part, cache_folder()) for part in datasets]
 
 
 def _described(part: type[DataSet], cache: Path) -> tuple[str, ...]:
@@ -43,36 +39,25 @@ def _folder(path: Path, forms: Iterable[str]) -> str:
     return path.as_posix().removesuffix(form).rstrip("/")
 
 
-def fetch(registry: Registry, names: Sequence[str]) -> Iterator[str]:
-    """Find or download, check and prepare data sets; yields the name of each that is ready.
-
-    Raises:
-        UserError: a name is unknown, or a file is missing or wrong.
-    """
-    for part in _chosen(registry, names):
-        prepare([part()])
-        yield part.name
-
-
 def prepare(datasets: Iterable[DataSet]) -> None:
-    """Make every data set ready to be loaded, with a bar on a terminal and plain lines in a log.
+    """Find or download, check and prepare the files of every data set, with a bar on a terminal and plain lines in a log.
 
     Raises:
-        UserError: a file is missing or wrong.
+        UserError: a file is missing and cannot be downloaded, or is wrong.
     """
     for part in datasets:
         with _shown(part.name) as progress, _one_thread():
             part.prepare(cache_folder(), progress)
 
 
-def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Read every source file that is there and compare its hash; yields data set and outcome. Downloads nothing.
+def verify(datasets: Iterable[type[DataSet]], complete: bool) -> Iterator[tuple[str, str]]:
+    """Compare the hash of every source file that is there; yields data set and outcome. Downloads nothing.
 
     Raises:
-        UserError: a name is unknown; at the end, files are wrong, or files of a data set that was named are missing.
+        UserError: at the end, files are wrong, or with `complete` missing.
     """
     cache, problems = cache_folder(), []
-    for part in _chosen(registry, names):
+    for part in datasets:
         missing, wrong = 0, 0
         for source in part.files:
             if source.find(cache) is None:
@@ -86,15 +71,10 @@ def verify(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, str]
         right = len(part.files) - missing - wrong
         counts = [f"{n} {word}" for n, word in ((right, "right"), (wrong, "wrong"), (missing, "missing")) if n]
         yield part.name, ", ".join(counts) or "no files of its own"
-        if missing and names:
+        if missing and complete:
             problems.append(f"data set {part.name}: {missing} of {len(part.files)} files are missing; `latentbench data fetch {part.name}` gets them")
     if problems:
         raise UserError("\n".join(problems))
-
-
-def _chosen(registry: Registry, names: Sequence[str]) -> list[type[DataSet]]:
-    """The data sets with `names`, or all."""
-    return [registry.dataset(name) for name in names or sorted(registry.parts["datasets"])]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor, nn
 
+from latentbench.measure import Measure
 from latentbench.models.codes import Code, PointCode, Posterior
 from latentbench.models.likelihood import Likelihood
 from latentbench.models.network import dictionary_of
@@ -52,6 +53,8 @@ class Family(Part, nn.Module, ABC):
     """The metric that training minimises, per image: `nelbo`, `free_energy` or `sparse_coding_cost`. Also the first key of `costs`."""
     estimated_kl: ClassVar[bool] = False
     """Whether the KL is an unbiased estimate from one sample an image, which may be negative, rather than exact."""
+    measures: ClassVar[Mapping[str, Measure]] = {}
+    """Every cost that `costs` may return, with its direction, unit and meaning."""
     has_posterior: ClassVar[bool]
     """Whether `encode` returns a `Posterior`."""
     covaries: ClassVar[bool] = False
@@ -68,7 +71,8 @@ class Family(Part, nn.Module, ABC):
     def __init_subclass__(cls, **kwargs: object) -> None:
         """A family reads the temperature if it is relaxed, whatever its base does."""
         super().__init_subclass__(**kwargs)
-        cls.ignores = cls.ignores - TEMPERATURES if cls.relaxed else cls.ignores | TEMPERATURES
+        if isinstance(cls.ignores, (set, frozenset)):  # else the plugin is named when it is registered
+            cls.ignores = cls.ignores - TEMPERATURES if cls.relaxed else cls.ignores | TEMPERATURES
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__()
@@ -109,6 +113,11 @@ class AmortisedFamily(Family):
     """
 
     cost = "nelbo"
+    measures = {
+        "nelbo": Measure("lower", "nats", "Negative evidence lower bound per image, with one sample of the posterior."),
+        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less what its likelihood leaves out."),
+        "kl": Measure(None, "nats", "Divergence of the posterior from the prior, summed over latents."),
+    }
     has_posterior = True
 
     @abstractmethod
@@ -138,6 +147,7 @@ class PointFamily(Family):
     """
 
     cost = "sparse_coding_cost"
+    measures = {"sparse_coding_cost": Measure("lower", "nats", "Sparse-coding objective of an image at its code.")}
     has_posterior = False
     features = 0
     ignores = frozenset({"encoder*", "estimator*", "beta", "training.beta_*"})

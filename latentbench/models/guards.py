@@ -216,7 +216,7 @@ def encoded_by(family: Family) -> str:
 
 
 def checked_codes(codes: T, family: Family) -> T:
-    """The codes of a split (`latentbench.evaluation.evaluation.Codes`), whose numbers must be finite where an evaluation uses them.
+    """The codes of a split (`latentbench.evaluation.trained.Codes`), whose numbers must be finite where an evaluation uses them.
 
     Raises:
         NonFiniteError: (by the fields of the codes) some are not.

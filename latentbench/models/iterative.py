@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from latentbench.measure import Measure
 from latentbench.models.codes import Code, Posterior
 from latentbench.models.family import Family, Inference
 from latentbench.models.likelihood import Likelihood
@@ -101,6 +102,12 @@ class IterativeFamily(Family):
     """
 
     cost = "free_energy"
+    measures = {
+        "free_energy": Measure("lower", "nats", "Reconstruction + divergence from the step before, a mean over the steps of inference."),
+        "path_reconstruction": Measure("lower", "nats", "Negative log-likelihood less its constant, a mean over the steps of inference."),
+        "path_kl": Measure(None, "nats", "Divergence of each step's posterior from that of the step before, a mean over the steps."),
+        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less what its likelihood leaves out."),
+    }
     has_posterior = True
     features = 0
     ignores = frozenset({"encoder*", "estimator*"})

@@ -1,4 +1,4 @@
-"""What is going on in a results folder, seen from any machine that has it."""
+"""The state of a results folder, seen from any machine that has it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from pathlib import Path
 
 from latentbench.errors import UserError
 from latentbench.execution.leases import Lease, Leases
+from latentbench.execution.progress import duration
 from latentbench.execution.queue import waiting
+from latentbench.reporting.text import table
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
+
+MAX_QUEUED_SHOWN = 10
+"""Queued runs that are listed; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A run that some process works on: what it is, where, since when, how far it is, and the seconds that it has left if it goes on like this."""
+    """A run that a process works on: its label, its process, the time of its start, its progress, and the seconds left at its speed so far."""
 
     run_id: str
     what: str
@@ -29,8 +35,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Status:
-    """Stored runs by what became of them, the runs that are being worked on, the queued ones (id: what it is), and those that were interrupted and
-    that nobody works on or has queued."""
+    """Counts of stored runs by outcome, running runs, queued ones (id -> label), and interrupted ones that no process works on or has queued."""
 
     counts: Mapping[str, int]
     running: Sequence[Running]
@@ -46,13 +51,25 @@ def status(results: Path) -> Status:
     """
     store = Store(results)
     store.check_exists()
-    rows = store.run_states()
-    kinds = [row["failure_kind"] for row in rows.values()]
-    outcomes = Counter(f"failed: {kind}" if isinstance(kind, str) else "done" for kind in kinds)  # none comes back from pandas as NaN
+    snapshot = Snapshot.read(store)
+    failures = map(snapshot.failure, snapshot.rows)
+    outcomes = Counter("done" if failure is None else f"failed: {failure.kind}" for failure in failures)
     leases = Leases(results / "leases").all()
     running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
-    queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, store).items() if run_id not in leases}
-    return Status(dict(outcomes), running, queued, sorted(store.saved_states() - rows.keys() - leases.keys() - queued.keys()))
+    queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, snapshot).items() if run_id not in leases}
+    return Status(dict(outcomes), running, queued, sorted(snapshot.saved - snapshot.rows.keys() - leases.keys() - queued.keys()))
+
+
+def status_text(results: Path, status: Status) -> str:
+    """Counts, running runs in a table, the next queued ones, interrupted ones by id."""
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(status.counts.items())) or "no run has ended"
+    lines = [f"{results}: {counts}; {len(status.running)} running, {len(status.queued)} queued, {len(status.interrupted)} interrupted"]
+    if status.running:
+        lines.append(table([_row(run) for run in status.running], ("run", "what", "host", "process", "since", "step", "left")))
+    lines += [f"queued: {run_id} {what}" for run_id, what in list(status.queued.items())[:MAX_QUEUED_SHOWN]]
+    if len(status.queued) > MAX_QUEUED_SHOWN:
+        lines.append(f"queued: and {len(status.queued) - MAX_QUEUED_SHOWN} more")
+    return "\n".join([*lines, *(f"interrupted: {run_id}; `latentbench run` of its suite continues it" for run_id in status.interrupted)])
 
 
 def _running(run_id: str, lease: Lease) -> Running:
@@ -61,3 +78,9 @@ def _running(run_id: str, lease: Lease) -> Running:
     step, steps, rate = lease.progress or (None, None, None)
     left = (steps - step) / rate if step is not None and steps is not None and rate else None
     return Running(run_id, lease.about, lease.host, lease.pid, lease.since, step, steps, left)
+
+
+def _row(run: Running) -> tuple[str, ...]:
+    progress = "" if run.step is None else f"{run.step}/{run.steps}"
+    left = "" if run.seconds_left is None else duration(run.seconds_left)
+    return run.run_id, run.what, run.host, str(run.pid), run.since, progress, left

@@ -13,16 +13,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.evaluation.contract import Evaluation
 from latentbench.imported import Sources, hashes
 from latentbench.part import Assembly
 
 TRAINING = (
     *("latentbench.execution.execute", "latentbench.models.numerics", "latentbench.suites.resolve", "latentbench.suites.settings"),
-    *("latentbench.training.schedules", "latentbench.training.train"),
+    *("latentbench.training.schedules", "latentbench.training.state", "latentbench.training.train"),
 )
 """Modules of the core that decide how models are trained."""
-EVALUATION = ("latentbench.execution.evaluate", "latentbench.evaluation.evaluation")
+EVALUATION = ("latentbench.execution.evaluate", *(f"latentbench.evaluation.{name}" for name in ("contract", "outcome", "trained")))
 """Modules of the core that decide how they are evaluated."""
 MODEL = (
     *("latentbench.data.cache", "latentbench.data.dataset", "latentbench.part", "latentbench.streams"),

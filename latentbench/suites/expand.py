@@ -1,4 +1,4 @@
-"""From sweeps to runs: every combination is resolved, and told from those that cannot be trained."""
+"""From sweeps to runs: every combination is resolved, or the reason why it cannot be trained is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latentbench.errors import MissingPluginError, UserError, flagged, shortened
 from latentbench.numbers import same
 from latentbench.registry import Registry
 from latentbench.suites.labels import dotted
-from latentbench.suites.resolve import InapplicableError, Resolved, resolve, unread_message
+from latentbench.suites.resolve import InapplicableError, Resolved, resolve, unknown_option
 from latentbench.suites.settings import digest
 from latentbench.suites.sweep import Point, Sweep
 
@@ -112,16 +112,14 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
 
 
 def _resolved(point: Point, registry: Registry, device: str, scale: float) -> Resolved:
-    """The run of a point; what is wrong with it is said of the place where it was said."""
+    """The run of a point; an error names the place where the wrong setting was given."""
     try:
         return resolve(point.settings, registry, device, scale)
     except MissingPluginError:
         raise
     except UserError as error:
-        where = point.where(str(error).partition(":")[0])
-        if scale != 1 and _resolves(point, registry, device):
-            where = f"--scale {scale:g}"
-        raise UserError(f"{where}: {error}") from error
+        by_scale = scale != 1 and _resolves(point, registry, device)
+        raise error.at(f"--scale {scale:g}" if by_scale else point.where(error.key)) from error
 
 
 def _resolves(point: Point, registry: Registry, device: str) -> bool:
@@ -135,9 +133,9 @@ def _resolves(point: Point, registry: Registry, device: str) -> bool:
 def check_read(sweep: Sweep, unread: Iterable[str], registry: Registry, changes: Changes) -> None:
     """Refuse settings that nothing reads; where the command line changes settings, those that nothing could read."""
     for key in sorted(set(unread) - changes.settings.keys()):
-        message = unread_message(key, registry)
-        if not changes.settings or message.startswith("unknown"):
-            raise UserError(f"{sweep.where(key)}: {message}")
+        unknown = unknown_option(key, registry)
+        if unknown or not changes.settings:
+            raise UserError(unknown or f"no run of the sweep reads '{key}'", where=sweep.where(key))
 
 
 def selected(item: Item, changes: Changes) -> bool:

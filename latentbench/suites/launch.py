@@ -44,7 +44,7 @@ def choose_engine(launch: Launch, suite: EngineSpec | None, registry: Registry) 
     try:
         engine = registry.engine(name)
     except UserError as error:
-        raise type(error)(f"{ours.where}: {error}") from error
+        raise error.at(ours.where) from error
     known = engine.options_model.model_fields
     for flag in launch.flags:
         if flag not in known:
@@ -53,12 +53,11 @@ def choose_engine(launch: Launch, suite: EngineSpec | None, registry: Registry) 
     try:
         return engine(engine.options_model.model_validate(given))
     except ValidationError as error:
-        at, message = first_problem(error, engine.options_model, given)
-        if at and at[0] in launch.flags:
-            flag = str(at[0])
-            message = message.removeprefix(f"{flag}: ").rpartition(", got ")[0]
-            raise UserError(f"--{flag.replace('_', '-')} {shortened(str(launch.flags[flag]))}: {message}") from error
-        raise UserError(f"{ours.where}: engine '{name}': {message}") from error
+        problem = first_problem(error, engine.options_model, given)
+        if problem.key in launch.flags:
+            flag = f"--{problem.key.replace('_', '-')} {shortened(str(launch.flags[problem.key]))}"
+            raise UserError(problem.expected, where=flag) from error
+        raise UserError(f"engine '{name}': {problem.error()}", where=ours.where) from error
 
 
 def _profile_path(name: str) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from latentbench.errors import MissingPluginError, UserError, explain, flagged, nearest, shortened
-from latentbench.evaluation.evaluation import Evaluation
+from latentbench.errors import MissingPluginError, UserError, first_problem, flagged, nearest, shortened
+from latentbench.evaluation.contract import Evaluation
 from latentbench.imported import Sources
 from latentbench.neutral import without_neutral
 from latentbench.numbers import same
@@ -20,7 +20,8 @@ from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.expand import NO_CHANGES, Changes, Expanded, Item, Unplanned, check_read, expand, selected
 from latentbench.suites.labels import joined, varying
 from latentbench.suites.leaderboard import check_leaderboard
-from latentbench.suites.resolve import Resolved, unread_message
+from latentbench.suites.resolve import Resolved, unknown_option
+from latentbench.suites.run_state import MISSING, RunState
 from latentbench.suites.settings import Run, digest
 from latentbench.suites.suite import Leaderboard, Suite
 from latentbench.suites.sweep import EvaluationSpec, check_key
@@ -30,25 +31,15 @@ from latentbench.suites.sweep import EvaluationSpec, check_key
 class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
-    `state` is `done`, `failed`, `missing`, `stale` (its code has changed since) or `unevaluated` (trained, but an evaluation is missing); `why` says
-    more. `trained` says that there is a model, `other_code` that it was trained by other code than there is now. `lacking` are the evaluations that
-    are missing, `outdated` those that were measured by other code. `sources` is the code that there is now, `revision` which state of the store this
-    was. `varying` has the settings that tell the run from others of the suite (`latentbench.suites.labels`). `unmeasured` has the
-    evaluations that were asked for and do not apply to the run: id -> name and reason.
+    `sources` is the code that there is now. `varying` has the settings that tell the run from others of the suite (`latentbench.suites.labels`).
+    `unmeasured` has the evaluations that were asked for and do not apply to the run: id -> name and reason.
     """
 
     run: Run
     assembly: Assembly
     evaluations: tuple[EvaluationPlan, ...]
     unmeasured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    state: str = "missing"
-    why: str = ""
-    trained: bool = False
-    other_code: bool = False
-    lacking: tuple[EvaluationPlan, ...] = ()
-    outdated: tuple[EvaluationPlan, ...] = ()
-    failure_kind: str | None = None
-    revision: str | None = None
+    state: RunState = MISSING
     sources: Sources = field(default_factory=dict)
     varying: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,6 +61,7 @@ class Plan:
     description: str = ""
     expect: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    keep_checkpoints: tuple[float, ...] = ()
 
     @property
     def models(self) -> int:
@@ -92,19 +84,19 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     for flag, keys in (("--set", changes.sets), ("--only", changes.only)):
         for key in keys:
             _checked(key, flag)
-    notes = (*suite.notes, *check_leaderboard(suite, registry))
+    check_leaderboard(suite, registry)
     expanded = [expand(sweep, registry, device, changes) for sweep in suite.sweeps]
     _check_defaults(suite, expanded, registry, changes)
     _check_only(suite.name, [item for whole in expanded for item in whole.items], registry, changes)
     runs, unplanned, read = _chosen(suite, expanded, registry, changes)
     for key in sorted(changes.sets.keys() - read) if runs else ():
-        raise UserError(f"{changes.flags[key]}: {unread_message(key, registry).replace('of the sweep', 'of the suite')}")
+        raise UserError(unknown_option(key, registry) or f"no run of the suite reads '{key}'", where=changes.flags[key])
     blocked = tuple(u for u in unplanned if u.missing_plugin)
     inapplicable = tuple(u for u in unplanned if not u.missing_plugin)
     named = frozenset().union(*(sweep.explicit | sweep.defaults for sweep in suite.sweeps), changes.sets)
     told_apart = varying([item.run for item in runs], named)
     planned = tuple(replace(item, varying=settings) for item, settings in zip(runs, told_apart, strict=True))
-    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, notes)
+    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, suite.notes, suite.keep_checkpoints)
 
 
 def _chosen(
@@ -149,9 +141,8 @@ def _check_only(name: str, items: Sequence[Item], registry: Registry, changes: C
     if not items:
         raise UserError(f"no run is left of suite '{name}': its rules exclude all that {', '.join(changes.flags.values())} leaves")
     for key, values in changes.only.items():
-        unread = unread_message(key, registry)
-        if unread.startswith("unknown"):
-            raise UserError(f"--only {key}: {unread}")
+        if unknown := unknown_option(key, registry):
+            raise UserError(unknown, where=f"--only {key}")
         for value in values:
             if not any(same(item.settings.get(key), value) for item in items):
                 found = sorted({str(item.settings.get(key)) for item in items})
@@ -176,9 +167,10 @@ def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
         part = registry.evaluation(spec.name)
         options = part.options_model.model_validate(dict(spec.options))
     except UserError as error:
-        raise type(error)(f"{spec.where}: {error}") from error
+        raise error.at(spec.where) from error
     except ValidationError as error:
-        raise UserError(f"{spec.where}: evaluation '{spec.name}': {explain(error, part.options_model, dict(spec.options))}") from error
+        problem = first_problem(error, part.options_model, dict(spec.options))
+        raise UserError(f"evaluation '{spec.name}': {problem.error()}", where=spec.where) from error
     chosen = without_neutral(part.options_model, options.model_dump(mode="json"))
     return _Applicable(part, options, EvaluationPlan(spec.name, chosen, part.version, _title(spec.name, options)))
 
@@ -193,4 +185,4 @@ def _checked(key: str, flag: str) -> None:
     try:
         check_key(key)
     except UserError as error:
-        raise UserError(f"{flag} {shortened(key)}: {error}") from error
+        raise error.at(f"{flag} {shortened(key)}") from error

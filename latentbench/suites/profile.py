@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from latentbench.errors import UserError
 from latentbench.part import Options
 from latentbench.suites.yaml_source import Source
 
@@ -55,5 +54,5 @@ def load_profile(path: Path) -> EngineSpec:
     try:
         profile = ProfileFile.model_validate(source.data)
     except ValidationError as error:
-        raise UserError(source.explain(error, ProfileFile)) from error
+        raise source.error(error, ProfileFile) from error
     return profile.engine.spec(source)

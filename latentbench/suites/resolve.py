@@ -8,15 +8,16 @@ from fnmatch import fnmatchcase
 from functools import cache, reduce
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from latentbench.data.dataset import DataSet
-from latentbench.errors import UserError, explain, nearest, written
+from latentbench.errors import UserError, first_problem, nearest, written
 from latentbench.models.network import Network
 from latentbench.models.numerics import VERSION as NUMERICS_VERSION
 from latentbench.neutral import with_neutral, without_neutral
 from latentbench.part import Assembly, Options, Part
 from latentbench.registry import Registry
+from latentbench.suites.phase import Phase
 from latentbench.suites.settings import OPTION_OWNERS, Run, Settings, Training
 from latentbench.suites.sweep import NESTED, merged
 
@@ -49,15 +50,15 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     Raises:
         InapplicableError: a part does not apply to this combination.
         MissingPluginError: a name that no loaded plugin provides, while some plugin is broken.
-        UserError: a name is unknown, a setting is missing or has a wrong value. The message starts with the setting.
+        UserError: a name is unknown, a setting is missing or has a wrong value; its `key` is the setting.
     """
     family, dataset = _named(settings, "family", registry.family), _named(settings, "dataset", registry.dataset)
     parts = _look_up(merged(merged(dataset.defaults, family.defaults), settings), family, registry)
     filled = merged(_preferred(parts, _protocol(settings, dataset)), settings)
     options = {owner: _scaled(given, scale, f"{owner}_options") for owner, given in _options(filled, parts).items()}
-    values = _validated(filled, options)
+    values = _validated(filled)
     if values.dtype == "tf32" and device != "cuda":
-        raise UserError("dtype: tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32")
+        raise UserError("tf32 is a precision of CUDA devices, and these runs are for the CPU; choose float32", key="dtype")
     assembly = _assemble(values.latent_dim, parts, options)
     _check_applicable(parts, assembly, options)
     patterns = frozenset().union(*(part.ignored(assembly, options.get(setting, Options())) for setting, part in parts.items()))
@@ -65,10 +66,8 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
         patterns |= {"training.restarts", "training.learning_rate_min"}
     training = _scaled(values.training, scale, "training")
     if training.beta_hold is None:
-        training = training.model_copy(update={"beta_hold": 0.0 if assembly.linear_decoder else 0.01})  # the authors' choice
-    values = values.model_copy(update={"training": training})
-    kept = _without(values.model_dump(), {key for key in _keys(values) if _ignored(key, patterns)})
-    kept = _without_neutral(kept, options)
+        training = training.model_copy(update={"beta_hold": Phase(0.0 if assembly.linear_decoder else 0.01)})  # the authors' choice
+    kept = _read(values, training, options, patterns)
     _check_temperatures(kept["training"], family, patterns)
     run = Run(
         **{
@@ -93,11 +92,16 @@ def versions(parts: Mapping[str, type[Part]], device: str) -> dict[str, str]:
     return own | ({"numerics:cuda": NUMERICS_VERSION} if device == "cuda" else {})
 
 
-def _without_neutral(kept: Mapping[str, Any], options: Mapping[str, Options]) -> dict[str, Any]:
-    """Drop settings and options at the neutral value that they declare."""
-    models: dict[str, type[BaseModel]] = {"training": Training, **{nested: type(options[owner]) for nested, owner in OPTION_OWNERS.items()}}
-    inner = {nested: without_neutral(model, kept[nested]) for nested, model in models.items() if nested in kept}
-    return without_neutral(Settings, {**kept, **inner})
+def _read(values: Settings, training: Training, options: Mapping[str, Options], patterns: frozenset[str]) -> dict[str, Any]:
+    """The settings that a run reads, as JSON has them: none that a part ignores, that says nothing (None), or that is at its neutral value."""
+    models = {"training": training, **{nested: options[owner] for nested, owner in OPTION_OWNERS.items()}}
+    inner = {nested: _said(model.model_dump(mode="json"), f"{nested}.", patterns) for nested, model in models.items()}
+    inner = {nested: without_neutral(type(models[nested]), said) for nested, said in inner.items()}
+    return without_neutral(Settings, {**_said(values.model_dump(exclude={*NESTED}), "", patterns), **inner})
+
+
+def _said(settings: Mapping[str, Any], prefix: str, patterns: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None and not _ignored(prefix + key, patterns)}
 
 
 def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None:
@@ -105,7 +109,7 @@ def _protocol(settings: Mapping[str, Any], dataset: type[DataSet]) -> str | None
     if name is not None and (not isinstance(name, str) or name not in dataset.protocols):
         known = ", ".join(sorted(dataset.protocols)) or "none"
         raise UserError(
-            f"protocol: unknown protocol {written(name)} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}"
+            f"unknown protocol {written(name)} for data set '{dataset.name}'{nearest(str(name), dataset.protocols)}; known: {known}", key="protocol"
         )
     return name
 
@@ -146,7 +150,7 @@ def _check_applicable(parts: Mapping[str, type[Part]], assembly: Assembly, optio
 def _check_temperatures(training: Mapping[str, Any], family: type[Part], patterns: frozenset[str]) -> None:
     for key in ("temperature_start", "temperature_stop"):
         if key not in training and not _ignored(f"training.{key}", patterns):
-            raise UserError(f"training.{key}: is missing: family '{family.name}' samples at a temperature")
+            raise UserError(f"is missing: family '{family.name}' samples at a temperature", key=f"training.{key}")
 
 
 def assemble(run: Run, registry: Registry) -> Assembly:
@@ -173,14 +177,14 @@ def parts_of(run: Run, registry: Registry) -> dict[str, type[Part]]:
 
 
 def _named(settings: Mapping[str, Any], key: str, get: Callable[[str], type[P]]) -> type[P]:
-    """The part that a setting names; errors begin with the setting."""
+    """The part that a setting names; the setting is the `key` of errors."""
     value = settings.get(key)
     if not isinstance(value, str):
-        raise UserError(f"{key}: {'is missing' if value is None else f'expected a name, got {written(value)}'}")
+        raise UserError("is missing" if value is None else f"expected a name, got {written(value)}", key=key)
     try:
         return get(value)
     except UserError as error:
-        raise type(error)(f"{key}: {error}") from error
+        raise error.at(key=key) from error
 
 
 def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) -> dict[str, type[Part]]:
@@ -199,7 +203,7 @@ def _look_up(filled: Mapping[str, Any], family: type[Part], registry: Registry) 
 
 
 def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict[str, Options]:
-    """The options of every part that can have some; those that a part does not know are somebody else's."""
+    """The options of every part; settings that a part does not know belong to another value of the sweep."""
     options: dict[str, Options] = {}
     for nested, owner in OPTION_OWNERS.items():
         model = parts[owner].options_model if owner in parts else Options
@@ -207,7 +211,7 @@ def _options(filled: Mapping[str, Any], parts: Mapping[str, type[Part]]) -> dict
         try:
             options[owner] = model.model_validate(given)
         except ValidationError as error:
-            raise UserError(f"{explain(error, model, given, nested)} (option of {owner} '{parts[owner].name}')") from error
+            raise first_problem(error, model, given, nested).error(note=f" (option of {owner} '{parts[owner].name}')") from error
     return options
 
 
@@ -219,7 +223,7 @@ def _scaled(given: G, scale: float, key: str) -> G:
     try:
         return type(given).model_validate(changed)
     except ValidationError as error:
-        raise UserError(explain(error, type(given), changed, key)) from error
+        raise first_problem(error, type(given), changed, key).error() from error
 
 
 def _assemble(latent_dim: int, parts: Mapping[str, type[Part]], options: Mapping[str, Options]) -> Assembly:
@@ -235,31 +239,14 @@ def _assemble(latent_dim: int, parts: Mapping[str, type[Part]], options: Mapping
     )
 
 
-def _validated(filled: Mapping[str, Any], options: Mapping[str, Options]) -> Settings:
-    nested: dict[str, Any] = {key: value for key, value in filled.items() if "." not in key}
-    nested["training"] = {key.removeprefix("training."): value for key, value in filled.items() if key.startswith("training.")}
-    for name, owner in OPTION_OWNERS.items():
-        nested[name] = options[owner].model_dump(mode="json", exclude_none=True)
+def _validated(filled: Mapping[str, Any]) -> Settings:
+    """The settings, but for the options of parts, which are checked by the parts."""
+    given: dict[str, Any] = {key: value for key, value in filled.items() if "." not in key}
+    given["training"] = {key.removeprefix("training."): value for key, value in filled.items() if key.startswith("training.")}
     try:
-        return Settings.model_validate(nested)
+        return Settings.model_validate(given)
     except ValidationError as error:
-        raise UserError(explain(error, Settings, nested)) from error
-
-
-def _keys(values: Settings) -> list[str]:
-    dumped = values.model_dump()
-    return [key for key in dumped if key not in NESTED] + [f"{outer}.{inner}" for outer in NESTED for inner in dumped[outer]]
-
-
-def _without(dumped: Mapping[str, Any], unread: set[str]) -> dict[str, Any]:
-    """Drop unread settings, and None: it means that nothing was said."""
-    kept: dict[str, Any] = {}
-    for key, value in dumped.items():
-        if key in NESTED:
-            kept[key] = {k: v for k, v in value.items() if f"{key}.{k}" not in unread and v is not None}
-        elif key not in unread and value is not None:
-            kept[key] = value
-    return kept
+        raise first_problem(error, Settings, given).error() from error
 
 
 def _known(key: str, options: Mapping[str, Options]) -> bool:
@@ -268,12 +255,12 @@ def _known(key: str, options: Mapping[str, Options]) -> bool:
     return outer not in OPTION_OWNERS or inner in type(options[OPTION_OWNERS[outer]]).model_fields
 
 
-def unread_message(key: str, registry: Registry) -> str:
-    """Why nobody reads an explicit setting: no part has such an option, or every part ignores it."""
+def unknown_option(key: str, registry: Registry) -> str | None:
+    """The message for a dotted key that names an option which no part has; None for options of some part, and other settings."""
     outer, _, inner = key.partition(".")
     if outer in OPTION_OWNERS:
         kinds = PART_KINDS.get(OPTION_OWNERS[outer], "networks")
         known = sorted({name for part in registry.parts[kinds].values() for name in part.options_model.model_fields})
         if inner not in known:
             return f"unknown option '{key}'{nearest(inner, known)}; known: {', '.join(known) or 'none'}"
-    return f"no run of the sweep reads '{key}'"
+    return None

@@ -5,56 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from latentbench.neutral import added, with_neutral, without_neutral
 from latentbench.part import Options
+from latentbench.suites.phase import MAX_LENGTH, Phase
 
 OPTION_OWNERS = {f"{setting}_options": setting for setting in ("family", "estimator", "dataset", "likelihood", "encoder", "decoder")}
 """Settings that hold the options of a part, and the setting that names the part."""
-A_DURATION = "a duration is a share of the run (0.5), or a text like '5 epochs' or '200 steps'"
-DURATION = re.compile(r"^\s*([0-9.eE+-]+)\s*(epochs?|steps?)\s*$")
-
-
-MAX_LENGTH = 10**12
-"""Steps or epochs of a run; a number above it is a slip."""
-
-
-def _check_duration(value: Any) -> float | str:
-    """A share of the run in [0, 1], or `N epochs`, or `N steps`, in one way of writing."""
-    if isinstance(value, str):
-        match = DURATION.match(value)
-        try:
-            amount = float(match[1]) if match else -1.0
-        except ValueError:
-            amount = -1.0
-        if match is None or not 0 <= amount <= MAX_LENGTH:
-            raise ValueError(A_DURATION)
-        return f"{amount:g} {match[2].rstrip('s')}s"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(A_DURATION)
-    if not 0 <= value <= 1:
-        raise ValueError("a duration given as a number is a share of the run, so between 0 and 1; write '5 epochs' or '200 steps' for others")
-    return float(value)
-
-
-Duration = Annotated[float | str, PlainValidator(_check_duration)]
-"""How long a phase of training lasts: a share of the run, `N epochs`, or `N steps`."""
-
-
-def in_steps(duration: float | str, steps: int, steps_per_epoch: int) -> float:
-    """A duration in steps, not rounded."""
-    if not isinstance(duration, str):
-        return duration * steps
-    amount, unit = duration.split()
-    return float(amount) * (steps_per_epoch if unit == "epochs" else 1)
-
-
 SHORTER = "make training.warmup shorter, or a share of the run like .01, or leave the length to the protocol and use --scale, which shortens both"
 """What to do about a warm-up that is as long as the run."""
 
@@ -67,27 +29,24 @@ class Training(Options):
     batch_size: int = Field(200, gt=0, description="Images a step; the last, smaller batch of an epoch is dropped.")
     learning_rate: float = Field(0.002, gt=0, description="Largest learning rate.")
     optimizer: Literal["adamax", "adam", "sgd"] = Field("adamax", description="torch.optim's Adamax, Adam or SGD, with their defaults.")
-    warmup: Duration = Field(0.01, description="The learning rate rises linearly from 0 for so long.")
+    warmup: Phase = Field(Phase(0.01), description="Phase in which the learning rate rises linearly from 0.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Of the learning rate, after the warm-up.")
     restarts: int = Field(0, ge=0, description="How often the cosine rises again and falls.")
     learning_rate_min: float = Field(1e-5, ge=0, description="Where the cosine ends.")
     beta_min: float = Field(1e-4, ge=0, description="KL weight at the start.")
-    beta_hold: Duration | None = Field(None, description="The KL weight stays at beta_min for so long; 0 for a linear decoder, else .01, by default.")
-    beta_anneal: Duration = Field(0.5, description="Then it rises linearly to beta for so long.")
+    beta_hold: Phase | None = Field(None, description="Phase in which the KL weight stays at beta_min; 0 for a linear decoder, else .01, by default.")
+    beta_anneal: Phase = Field(Phase(0.5), description="Phase after that, in which it rises linearly to beta.")
     temperature_start: float | None = Field(None, gt=0, description="Temperature of the relaxation at the start.")
     temperature_stop: float | None = Field(None, gt=0, description="Temperature of the relaxation when annealing is over.")
     temperature_anneal: Literal["linear", "exponential"] = Field("linear", description="How the temperature falls.")
-    temperature_portion: Duration = Field(0.5, description="For how long it falls.")
+    temperature_portion: Phase = Field(Phase(0.5), description="Phase in which it falls.")
     grad_clip: float | None = Field(None, gt=0, description="Largest norm of the whole gradient; three times that during the warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient.")
 
     def scaled(self, factor: float) -> Self:
         """The same with every duration times `factor`, not checked again; shares of the run scale with it by themselves."""
-        changes: dict[str, Any] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, str) and (match := DURATION.match(value)):
-                changes[name] = f"{float(match[1]) * factor:g} {match[2]}"
+        phases = {name: value for name in type(self).model_fields if isinstance(value := getattr(self, name), Phase)}
+        changes: dict[str, Any] = {name: phase.scaled(factor) for name, phase in phases.items()}
         changes["epochs"] = None if self.epochs is None else self.epochs * factor
         changes["steps"] = None if self.steps is None else max(1, math.ceil(min(self.steps * factor, 2 * MAX_LENGTH)))
         return self.model_copy(update=changes)
@@ -100,11 +59,11 @@ class Training(Options):
 
     @model_validator(mode="after")
     def _leaves_its_warmup(self) -> Self:
-        """As far as lengths in one unit tell; others are compared when the number of images is known."""
-        amount, unit = self.warmup.split() if isinstance(self.warmup, str) else (self.warmup, "")
-        length = {"epochs": self.epochs, "steps": self.steps, "": 1}[unit]
-        if length is not None and float(amount) >= length:
-            raise ValueError(f"a warm-up of {self.warmup} takes the whole run{f' of {length:g} {unit}' if unit else ''}; {SHORTER}")
+        """Lengths in one unit are compared here; those in different units once the number of images is known."""
+        warmup = self.warmup
+        length = {"epochs": self.epochs, "steps": self.steps, "run": 1}[warmup.unit]
+        if length is not None and warmup.amount >= length:
+            raise ValueError(f"a warm-up of {warmup} takes the whole run{'' if warmup.unit == 'run' else f' of {length:g} {warmup.unit}'}; {SHORTER}")
         return self
 
 
@@ -158,6 +117,23 @@ class Run(BaseModel):
         """The run in a few words."""
         networks = "|".join(name for name in (self.encoder, self.decoder) if name)
         return " ".join(word for word in (self.family, self.estimator, self.dataset, networks, f"seed {self.seed}") if word)
+
+    def to_row(self) -> dict[str, Any]:
+        """The run as a row: mappings are JSON texts, and its `sources` are `dataset_sources`, as a row has those of the code too."""
+        values = self.model_dump(mode="json")
+        values["dataset_sources"] = values.pop("sources")
+        return {"run_id": self.id, **{key: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for key, value in values.items()}}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The run of a row, from `to_row` or a table. In a row that is older than a field the field has its default.
+
+        Raises:
+            KeyError, ValueError: the row does not describe a run.
+        """
+        given = {**row, "sources": row["dataset_sources"]}
+        nested = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is Mapping}
+        return cls(**{name: json.loads(given[name] or "{}") if name in nested else given[name] for name in cls.model_fields if name in given})
 
     @property
     def train_settings(self) -> Training:

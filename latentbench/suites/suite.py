@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
@@ -18,6 +18,7 @@ from latentbench.suites.profile import Engine, EngineSpec
 from latentbench.suites.sweep import NESTED, EvaluationSpec, Override, Sweep, check_key, merged
 from latentbench.suites.yaml_source import Place, Source
 
+N = TypeVar("N", int, float)
 MAX_NAME = 100
 
 
@@ -34,9 +35,9 @@ def _seeds(value: Any) -> Any:
     return value
 
 
-def _distinct(seeds: list[int]) -> list[int]:
-    check_distinct(seeds)
-    return seeds
+def _distinct(numbers: list[N]) -> list[N]:
+    check_distinct(numbers)
+    return numbers
 
 
 def _asked(value: Any) -> dict[str, dict[str, Any]]:
@@ -78,6 +79,9 @@ class SuiteFile(Options):
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
+    keep_checkpoints: Annotated[list[Annotated[float, Field(ge=0, le=1)]], AfterValidator(_distinct)] = Field(
+        default_factory=list, description="Shares of a run, from 0 to 1, at which its model is stored as well; no part of its identity."
+    )
     engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
     expect: Annotated[list[str], BeforeValidator(_tables)] = Field(
         default_factory=list, description="Published tables to compare its runs with: a folder beside the suite's results, and a table."
@@ -96,6 +100,7 @@ class Suite:
     expect: tuple[str, ...] = ()
     engine: EngineSpec | None = None
     notes: tuple[str, ...] = ()
+    keep_checkpoints: tuple[float, ...] = ()
 
 
 def load_suite(path: Path) -> Suite:
@@ -112,7 +117,7 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
     try:
         suite = SuiteFile.model_validate(source.data)
     except ValidationError as error:
-        raise UserError(source.explain(error, SuiteFile)) from error
+        raise source.error(error, SuiteFile) from error
     here = path.resolve()
     if here in parents:
         raise UserError(f"{source.where(('include',))}: the suite includes itself")
@@ -133,14 +138,15 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         tuple(dict.fromkeys([*(name for child in included for name in child.expect), *suite.expect])),
         None if suite.engine is None else suite.engine.spec(source),
         tuple(dict.fromkeys([*(note for child in included for note in child.notes), *_missing_tables(suite, source)])),
+        tuple(sorted({*suite.keep_checkpoints, *(share for child in included for share in child.keep_checkpoints)})),
     )
 
 
 def _included(name: str, where: str, parent: Path) -> Path:
     path = parent.parent / name
     if not os.path.isfile(path):  # unlike Path.is_file it answers for names that are too long as well
-        beside = [p.name for p in parent.parent.glob("*.y*ml")]
-        problem = "is a folder" if os.path.isdir(path) else f"does not exist{nearest(name, beside)}"
+        neighbours = [p.name for p in parent.parent.glob("*.y*ml")]
+        problem = "is a folder" if os.path.isdir(path) else f"does not exist{nearest(name, neighbours)}"
         raise UserError(f"{where}: suite file {shortened(str(path), 500)} {problem}")
     return path
 
@@ -157,7 +163,7 @@ def _missing_tables(suite: SuiteFile, source: Source) -> Iterator[str]:
         folder, _, table = name.partition("/")
         found = next((path for up in above if os.path.isdir(path := up / "results" / folder)), None)
         if found is None:
-            yield f"{where}: expect {shortened(name)}: there is no folder results/{shortened(folder)} beside the suite or above it"
+            yield f"{where}: expect {shortened(name)}: there is no folder results/{shortened(folder)} in the suite's folder or above it"
             continue
         tables = {path.stem for kind in ("summaries", "runs", "metrics") for path in (found / kind).glob("*.parquet")}
         if table not in tables:
@@ -241,4 +247,4 @@ def _check_at(source: Source, at: Place, key: str) -> None:
     try:
         check_key(key)
     except UserError as error:
-        raise UserError(f"{source.where(at)}: {error}") from error
+        raise error.at(source.where(at)) from error

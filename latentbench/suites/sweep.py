@@ -32,7 +32,7 @@ class EvaluationSpec:
 
 @dataclass(frozen=True)
 class Override:
-    """Settings of the combinations that match; `lines` says where each stands, and under the empty key where the rule does."""
+    """Settings of the combinations that match; `lines` has the line of each, and under the empty key that of the rule."""
 
     match: Dotted
     settings: Dotted
@@ -56,7 +56,7 @@ class Point:
 class Sweep:
     """One sweep of a suite, not yet expanded. `axes` hold a value or a list of values for every dotted setting, the suite's defaults included.
 
-    `explicit` are the settings that the sweep itself names, `defaults` those of its suite; `lines` says where each stands.
+    `explicit` are the settings that the sweep itself names, `defaults` those of its suite; `lines` has the line of each.
     """
 
     axes: Dotted

@@ -59,10 +59,10 @@ class Source:
             at = at[:-1]
         return f"{self.path}:{self.lines.get(at, 1)}"
 
-    def explain(self, error: ValidationError, model: type[BaseModel]) -> str:
+    def error(self, error: ValidationError, model: type[BaseModel]) -> UserError:
         """The first problem of a validation, with file and line."""
-        at, message = first_problem(error, model, self.data)
-        return f"{self.where(at)}: {message}"
+        problem = first_problem(error, model, self.data)
+        return problem.error(self.where(problem.at))
 
 
 def parse_value(text: str) -> Any:
@@ -83,8 +83,8 @@ def _text_of(path: Path, kind: str) -> str:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        beside = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-        raise UserError(f"{kind} file {path} does not exist{nearest(path.name, beside)}") from error
+        neighbours = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        raise UserError(f"{kind} file {path} does not exist{nearest(path.name, neighbours)}") from error
     except IsADirectoryError as error:
         raise UserError(f"{kind} file {path} is a folder") from error
     except (OSError, ValueError) as error:  # a ValueError is a text that is not UTF-8, or a path with a zero byte

@@ -1,6 +1,6 @@
 """Learning rate, KL weight and temperature at every step (Poisson VAE, appendix C.3; the authors' code where it is silent).
 
-All are plain functions of the step, so a run can go on from anywhere.
+All are plain functions of the step, so a run can resume at any step.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from latentbench.suites.settings import Training, in_steps
+from latentbench.suites.phase import Phase
+from latentbench.suites.settings import Training
 
 WARMUP_CLIP = 3.0
-"""During the warm-up the gradient norm may be so many times larger."""
+"""Factor of the limit on the gradient norm during the warm-up."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Schedules:
     steps: int
     steps_per_epoch: int
 
-    def duration(self, value: float | str) -> int:
-        """A duration in steps, rounded up."""
-        return math.ceil(in_steps(value, self.steps, self.steps_per_epoch))
+    def duration(self, phase: Phase) -> int:
+        """The length of a phase in steps, rounded up."""
+        return math.ceil(phase.in_steps(self.steps, self.steps_per_epoch))
 
     @property
     def warmup_steps(self) -> int:
@@ -45,10 +46,10 @@ class Schedules:
 
     def kl_weight(self, step: int) -> float:
         """beta_min for a while (not with a linear decoder), then linear up to beta with both ends included, then beta."""
-        hold, anneal = self.training.beta_hold or 0.0, self.training.beta_anneal
+        hold, anneal = self.training.beta_hold or Phase(0.0), self.training.beta_anneal
         start = self.duration(hold)
         # Where both are shares, the authors round their sum.
-        ramp = self.duration(anneal) if isinstance(hold, str) or isinstance(anneal, str) else self.duration(hold + anneal) - start
+        ramp = self.duration(Phase(hold.amount + anneal.amount)) - start if hold.unit == anneal.unit == "run" else self.duration(anneal)
         if step < start:
             return self.training.beta_min
         if step >= start + ramp:

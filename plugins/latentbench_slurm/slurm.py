@@ -1,8 +1,8 @@
 """The Slurm engine, through submitit.
 
 Each element of a job array is a pilot: it takes queued runs of the shared results folder by their leases and executes them on what Slurm gave it,
-until none is left. A pilot that Slurm requeues, before its time limit, after preemption or when its node was lost, goes on; so do its runs, from
-their saved states. What became of a run is learnt from the results folder; Slurm is asked only whether pilots are left.
+until none is left. A pilot that Slurm requeues, before its time limit, after preemption or when its node was lost, continues; its runs resume from
+their saved states. The outcome of a run is learnt from the results folder; Slurm is asked only whether pilots are left.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from latentbench.api.engines import (
     Work,
     choose_engine,
     load_registry,
-    parse_duration,
     work_off,
 )
 
@@ -47,8 +46,8 @@ class SlurmOptions(Options):
     """What every pilot asks of Slurm, and how many there are."""
 
     array: int = Field(1, ge=1, description="Pilots: elements of the job array.")
-    time: Duration = Field("4h", description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
-    signal_before: Duration = Field("120s", description="How long before its time limit a pilot saves its runs.")
+    time: Duration = Field(Duration.parse("4h"), description="Time limit of a pilot, as in 30m or 12h; it saves its runs before, and is requeued.")
+    signal_before: Duration = Field(Duration.parse("120s"), description="How long before its time limit a pilot saves its runs.")
     gpus: int = Field(0, ge=0, description="GPUs of a pilot; runs go to the CPU without.")
     per_gpu: CountOrAuto = Field(1, description="Runs at a time on each GPU; auto: as many as its memory holds.")
     cpus: int | None = Field(None, ge=1, description="Cores of a pilot; without GPUs, as many runs at a time (1). By default one for each run.")
@@ -63,7 +62,7 @@ class SlurmOptions(Options):
 
     @model_validator(mode="after")
     def _leaves_time_to_work(self) -> Self:
-        if parse_duration(self.time) <= parse_duration(self.signal_before) + SIGNAL_EARLY:
+        if self.time.seconds <= self.signal_before.seconds + SIGNAL_EARLY:
             raise ValueError(
                 f"time {self.time} must be more than a minute longer than signal_before {self.signal_before}: Slurm may send it so early"
             )
@@ -74,7 +73,7 @@ class SlurmEngine(Engine):
     """Pilots in a Slurm job array; needs the extra `slurm`."""
 
     name = "slurm"
-    goes_on = True
+    detached = True
     options_model = SlurmOptions
     options: SlurmOptions
 
@@ -90,7 +89,7 @@ class SlurmEngine(Engine):
         return f"by {self.options.array} Slurm pilots of {size}"
 
     def check(self) -> None:
-        """Look whether submitit and Slurm's commands are there."""
+        """Check that submitit and Slurm's commands are there."""
         try:
             import submitit  # noqa: F401
         except ImportError as error:
@@ -99,13 +98,13 @@ class SlurmEngine(Engine):
         if missing:
             raise UserError(f"engine slurm: this machine has no {', '.join(missing)}; submit from a node of the cluster that has Slurm's commands")
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Work[Any]) -> None:
         """Submit the pilots; follow them unless the options say otherwise."""
         job = self._submit(work)
         if self.options.wait:
             work.follow(lambda: _is_queued(job))
 
-    def _submit(self, work: Work) -> str:
+    def _submit(self, work: Work[Any]) -> str:
         """The id of the job array."""
         from submitit import SlurmExecutor
 
@@ -113,8 +112,8 @@ class SlurmEngine(Engine):
         runs_each = options.gpus * (options.per_gpu if options.per_gpu != "auto" else 4) or 1
         parameters: dict[str, Any] = {
             "job_name": "latentbench",
-            "time": math.ceil(parse_duration(options.time) / 60),
-            "signal_delay_s": math.ceil(parse_duration(options.signal_before)),
+            "time": math.ceil(options.time.seconds / 60),
+            "signal_delay_s": math.ceil(options.signal_before.seconds),
             "cpus_per_task": options.cpus or runs_each,
             "gpus_per_node": options.gpus or None,
             "mem": options.memory,

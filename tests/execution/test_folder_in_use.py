@@ -18,7 +18,7 @@ def test_a_limit_of_the_size_of_files_is_a_full_disk(tmp_path):
     assert "Traceback" not in out
     (told,) = (line for line in out.splitlines() if line.startswith("error: "))
     assert "File too large: " in told
-    assert "What is stored is whole; the same command goes on when it can be written" in told
+    assert "What is stored is whole; the same command continues once the folder can be written" in told
     assert Store(suite.folder / "results").read("runs").empty
     suite.prefix = ()
     code, out = suite.finish()

@@ -13,7 +13,8 @@ from latentbench.models.network import dictionary_of
 from latentbench.models.objective import Step
 from latentbench.streams import stream
 from latentbench.suites.resolve import assemble
-from latentbench.training.train import new_state, train
+from latentbench.training.state import new_state
+from latentbench.training.train import train
 
 SETTINGS = {"family": "test_iterative", "estimator": None, "encoder": None, "dtype": "float64"}
 

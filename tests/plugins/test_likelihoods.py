@@ -11,7 +11,8 @@ from scipy import integrate, stats
 from latentbench.models.model import build_model
 from latentbench.streams import stream
 from latentbench.suites.resolve import InapplicableError, assemble
-from latentbench.training.train import new_state, train
+from latentbench.training.state import new_state
+from latentbench.training.train import train
 
 REAL = {"dataset": "digits"}
 COUNT = {"dataset": "test_counts"}

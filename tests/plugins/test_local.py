@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from latentbench_local import local
-from latentbench_local.local import EXIT_WITHIN
+from latentbench_local import pool
 from latentbench_local.processes import use
+from latentbench_local.worker import EXIT_WITHIN
 
 from latentbench.results.store import Store
 from tests.kit import TWELVE, Suite, same
@@ -95,7 +95,7 @@ def test_a_full_disk_ends_a_suite_with_one_message_and_it_goes_on_when_there_is_
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 2, out
     assert re.search(
-        r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command goes on when it can be written",
+        r"error: .*No space left on device: .*results.*\. What is stored is whole; the same command continues once the folder can be written",
         out,
     )
     assert "Traceback" not in out
@@ -128,7 +128,9 @@ def test_a_folder_that_may_not_be_written_any_more_ends_a_suite_with_one_message
     subprocess.run(["chmod", "-R", "a-w", str(results)], check=True)
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 2, out
-    assert re.search(r"error: .*Permission denied: .*results.*\. What is stored is whole; the same command goes on when it can be written", out)
+    assert re.search(
+        r"error: .*Permission denied: .*results.*\. What is stored is whole; the same command continues once the folder can be written", out
+    )
     for word in ("compact", "cancel"):
         told, _ = (called := suite.call(word, "--results", "results")).communicate(timeout=60)
         assert (called.returncode, told.count("\n")) == (2, 1), told
@@ -332,7 +334,7 @@ def test_a_time_limit_ends_a_run_and_keeps_its_state(cli, suite_file, tmp_path):
 
 
 def test_a_run_that_does_not_heed_its_time_limit_is_killed(cli, suite_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "GRACE", 1.0)
+    monkeypatch.setattr(pool, "GRACE", 1.0)
     text = TWELVE.replace("[1, 2, 3]", "[1]").replace("family: [poisson, gaussian], estimator: [mc, exact]", "family: test_sleeping")
     text = text.replace("encoder: linear, ", "")
     answer = cli("run", suite_file(text), "--results", tmp_path / "r", "--cpus", "1", "--time-limit", "3s")

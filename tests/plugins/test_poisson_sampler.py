@@ -183,10 +183,11 @@ def test_truncation_is_an_option_of_the_family(make_run):
 def test_a_whole_run_reaches_the_nelbo_of_the_naive_sampler(make_run, registry, monkeypatch):
     """Paired over five seeds: the mean difference of validation NELBOs lies within its 99.9 % Student t interval around 0."""
     from latentbench.data.cache import cache_folder
-    from latentbench.evaluation.evaluation import Trained
+    from latentbench.evaluation.trained import Trained
     from latentbench.models.model import build_model
     from latentbench.suites.resolve import assemble
-    from latentbench.training.train import new_state, train
+    from latentbench.training.state import new_state
+    from latentbench.training.train import train
 
     def nelbo(seed):
         run = make_run(seed=seed, latent_dim=32, training__steps=800, training__learning_rate=0.005).run
@@ -195,7 +196,7 @@ def test_a_whole_run_reaches_the_nelbo_of_the_naive_sampler(make_run, registry, 
         model = build_model(assembly, seed, "cpu", torch.float32)
         for _ in train(new_state(model, run.train_settings, seed), splits.train, run):
             pass
-        return float(Trained(model.eval(), assembly, splits, seed).codes("validation").costs["nelbo"].mean())
+        return float(Trained(model.eval(), splits, seed).codes("validation").costs["nelbo"].mean())
 
     ours = np.array([nelbo(seed) for seed in range(5)])
 

@@ -19,7 +19,7 @@ sweeps:
 
 
 def test_a_running_run_is_shown_with_its_place_and_progress_then_as_interrupted(cli, suite_file, tmp_path, monkeypatch):
-    """The heartbeat tells how far it is; after SIGTERM its state waits."""
+    """Its heartbeat has the progress; after SIGTERM its state is there."""
     suite, results = suite_file(SUITE.replace("SEEDS", "[1, 2]") % 10_000_000), tmp_path / "r"
     process = subprocess.Popen(
         [sys.executable, "-m", "latentbench", "run", str(suite), "--results", str(results), "--cpus", "1"], stdout=subprocess.PIPE, text=True
@@ -39,8 +39,8 @@ def test_a_running_run_is_shown_with_its_place_and_progress_then_as_interrupted(
     assert " h " in running.out
     stopped = cli("status", "--results", results)
     assert "0 running, 0 queued, 1 interrupted" in stopped.out
-    assert "`latentbench run` of its suite goes on with it" in stopped.out
-    assert "missing (interrupted)" in cli("plan", suite, "--results", results).out
+    assert "`latentbench run` of its suite continues it" in stopped.out
+    assert "interrupted" in cli("plan", suite, "--results", results).out
 
 
 def test_ended_runs_are_counted_by_outcome(cli, suite_file, tmp_path):
@@ -53,7 +53,7 @@ def test_ended_runs_are_counted_by_outcome(cli, suite_file, tmp_path):
 
 def test_a_compaction_is_shown(cli, tmp_path):
     compaction = Leases(tmp_path / "leases")
-    assert compaction.take(COMPACTION, "compaction")
+    assert compaction.acquire(COMPACTION, "compaction")
     answer = cli("status", "--results", tmp_path)
     assert re.search(rf"^compaction +compaction +{platform.node()} ", answer.out, re.MULTILINE)
     assert "no run has ended; 1 running" in answer.out

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from latentbench.errors import UserError
+from latentbench.suites.phase import Phase
 from latentbench.suites.settings import Training
 
 
@@ -11,13 +12,13 @@ def test_a_warm_up_that_takes_the_whole_run_is_refused():
     for words in ({"epochs": 3, "warmup": "5 epochs"}, {"steps": 10, "warmup": "10 steps"}, {"steps": 10, "warmup": 1}):
         with pytest.raises(ValidationError, match=r"a warm-up of .* takes the whole run"):
             Training(**words)
-    assert Training(steps=10, warmup="5 epochs").scaled(0.1).warmup == "0.5 epochs"
+    assert Training(steps=10, warmup="5 epochs").scaled(0.1).warmup == Phase(0.5, "epochs")
 
 
 @pytest.mark.parametrize("value", ["5 epoch", "5 epochs", "1e3 steps", 0.5, 0, 1])
 def test_durations(value):
     expected = {"5 epoch": "5 epochs", "1e3 steps": "1000 steps"}.get(value, value)
-    assert Training(steps=1, beta_anneal=value).beta_anneal == expected
+    assert Training(steps=1, beta_anneal=value).model_dump()["beta_anneal"] == expected
 
 
 @pytest.mark.parametrize("value", ["5", "five epochs", "-1 steps", 1.5, -0.1, "e epochs"])

@@ -203,7 +203,7 @@ def test_a_published_folder_that_is_not_there_is_a_note(runs, suite_file, tmp_pa
     sweep = "  - {family: gaussian, estimator: mc, dataset: digits}\n"
     notes = runs(sweep, base=base).notes
     assert [note.partition("suite.yaml")[2].partition(":")[0] for note in notes] == ["", ""]
-    assert "there is no folder results/published beside the suite or above it" in notes[0]
+    assert "there is no folder results/published in the suite's folder or above it" in notes[0]
     tables = tmp_path / "results" / "published" / "summaries"
     tables.mkdir(parents=True)
     for name in ("table5", "seeds"):
@@ -211,10 +211,23 @@ def test_a_published_folder_that_is_not_there_is_a_note(runs, suite_file, tmp_pa
     assert runs(sweep, base=base).notes == ()
 
 
-@pytest.mark.parametrize(("metric", "notes"), [("nelbo", 0), ("r2", 0), ("active_fraction_at", 1), ("knn_accuracy_7", 1), ("lifetime_sparsity", 1)])
-def test_a_metric_that_no_evaluation_declares_is_a_note(metric, notes, runs):
+@pytest.mark.parametrize("metric", ["nelbo", "kl", "r2", "sparse_coding_cost"])
+def test_a_leaderboard_has_a_metric_that_an_evaluation_of_the_suite_or_a_family_declares(metric, runs):
     base = BASE.replace("sweeps:", f"leaderboard: {{metric: {metric}, rows: [family]}}\nsweeps:")
-    assert len(runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base).notes) == notes
+    assert runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("knn_accuracy_7", r"metric 'knn_accuracy_7': no evaluation or family declares it \(did you mean 'knn_accuracy'\?\)"),
+        ("lifetime_sparsity", "metric 'lifetime_sparsity' is measured by sparsity; the suite asks for elbo"),
+    ],
+)
+def test_a_leaderboard_of_a_metric_that_the_suite_does_not_measure_is_refused(metric, message, runs):
+    base = BASE.replace("sweeps:", f"leaderboard: {{metric: {metric}, rows: [family]}}\nsweeps:")
+    with pytest.raises(UserError, match=message):
+        runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base)
 
 
 MISTAKES = {
@@ -325,3 +338,19 @@ def test_a_mistake_is_named_with_file_and_line(mistake, suite_file, cli):
     assert answer.err.startswith("error: ")
     assert answer.err.count("\n") == 1
     assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("shares", "problem"), [("[0, 2]", "less than or equal to 1"), ("[0.5, 0.5]", "0.5 is given twice"), ("half", "expected a list")]
+)
+def test_shares_of_a_run_to_keep_models_at_are_checked(tmp_path, shares, problem):
+    path = tmp_path / "kept.yaml"
+    path.write_text(f"name: kept\nkeep_checkpoints: {shares}\nsweeps: [{{family: poisson}}]\n")
+    with pytest.raises(UserError, match=rf"kept.yaml:2: keep_checkpoints.*{problem}"):
+        load_suite(path)
+
+
+def test_shares_to_keep_models_at_are_those_of_a_suite_and_of_those_it_includes(tmp_path):
+    (tmp_path / "inner.yaml").write_text("name: inner\nkeep_checkpoints: [1, 0.1]\nsweeps: [{family: poisson}]\n")
+    (tmp_path / "outer.yaml").write_text("name: outer\nkeep_checkpoints: [0, 0.1]\ninclude: [inner.yaml]\n")
+    assert load_suite(tmp_path / "outer.yaml").keep_checkpoints == (0, 0.1, 1)

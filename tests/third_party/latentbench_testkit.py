@@ -4,6 +4,7 @@ A locally competitive algorithm without tricks, REINFORCE with a trained baselin
 """
 
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from latentbench.api import (
     Evaluation,
     IterativeFamily,
     Loss,
+    Measure,
     Metric,
     Network,
     Options,
@@ -36,7 +38,7 @@ from latentbench.api import (
     TorchPosterior,
     dictionary_of,
 )
-from latentbench.api.engines import Engine, execute, load_registry
+from latentbench.api.engines import Control, Engine, execute, load_registry
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
     import fake_gpus  # noqa: F401
@@ -57,6 +59,11 @@ class BareLca(PointFamily):
     """Soft-threshold dynamics du/dt = (b - u - (Phi'Phi - 1) a) / tau of Rozell et al. 2008."""
 
     name = "test_lca"
+    measures = {
+        **PointFamily.measures,
+        "squared_error": Measure(None, "squared pixel values", "Half the squared error."),
+        "penalty": Measure(None, "nats", "L1 norm times its weight."),
+    }
     options_model = LcaOptions
 
     def __init__(self, assembly, options):
@@ -170,6 +177,7 @@ class Fragile(Evaluation):
     """An evaluation that fails while a file is there."""
 
     name = "test_fragile"
+    metrics = {"fragile": Measure(None, "none", "Always 1.")}
 
     def evaluate(self, trained, generator):
         if Path(os.environ.get("LATENTBENCH_TEST_FRAGILE", "nowhere")).exists():
@@ -178,12 +186,13 @@ class Fragile(Evaluation):
 
 
 class Lingering(Evaluation):
-    """An evaluation that leaves a thread behind."""
+    """An evaluation that leaves a thread behind in the process of a run, and none in that of the tests."""
 
     name = "test_lingering"
+    metrics = {"lingering": Measure(None, "none", "Always 1.")}
 
     def evaluate(self, trained, generator):
-        threading.Thread(target=time.sleep, args=(1000,), daemon=False).start()
+        threading.Thread(target=time.sleep, args=(1000,), daemon=multiprocessing.parent_process() is None).start()
         return Outcome([Metric("lingering", 1.0)])
 
 
@@ -295,9 +304,10 @@ class Inline(Engine):
     capacity = "one after another"
 
     def run(self, work):
-        while (job := work.take()) is not None:
+        while (job := work.acquire()) is not None:
             work.watcher.started(job, "here")
-            work.end(job, execute(job, load_registry(), work.store, self.device, lambda step, steps: work.keep(job), save_every=0.0))
+            control = Control(report=lambda step, steps, job=job: work.renew(job), save_every=0.0)
+            work.finished(job, execute(job, load_registry(), work.store, self.device, control))
 
 
 class PilotOptions(Options):
@@ -311,7 +321,7 @@ class Pilots(Engine):
     name = "test_pilots"
     device = "cpu"
     capacity = "by pilots"
-    goes_on = True
+    detached = True
     options_model = PilotOptions
 
     def run(self, work):

@@ -8,7 +8,10 @@ import pytest
 from scipy import stats
 
 from latentbench.errors import UserError
-from latentbench.reporting.compare import Query, compare, half_width, render
+from latentbench.reporting import compare
+from latentbench.reporting.query import Query
+from latentbench.reporting.rendering import cell_text, render
+from latentbench.reporting.statistics import half_width
 from latentbench.results.store import Store
 
 VALUES = {"poisson": [10.0, 11.0, 12.5], "gaussian": [9.0, 9.5, 9.1]}
@@ -60,7 +63,7 @@ def test_only_compares_numbers_as_numbers(key, value, store):
 def test_failed_seeds_are_counted(store):
     cell = board(store, rows=("family",)).cells[1][0]
     assert (cell.n, cell.missing) == (3, 1)
-    assert "(1 failed)" in str(cell)
+    assert "(1 failed)" in cell_text(cell)
     assert "1 runs failed" in render(board(store))
 
 
@@ -125,7 +128,7 @@ def test_two_folders_stand_side_by_side(store, tmp_path):
 def test_summaries_stand_for_a_store_s_runs(store):
     row = {"family": "poisson", "metric": "nelbo", "split": "validation", "value": 167.2, "interval": 0.1, "source": "a paper"}
     store.write_rows("summaries", "t", [row])
-    assert str(board(store, rows=("family",)).cells[0][0]) == "167.2 ± 0.1"
+    assert cell_text(board(store, rows=("family",)).cells[0][0]) == "167.2 ± 0.1"
     assert len(board(store, rows=("family",), values_of="runs").rows) == 2
 
 
@@ -134,7 +137,7 @@ def test_summaries_stand_for_a_store_s_runs(store):
     [
         ({"metric": "nelb"}, "unknown metric 'nelb' .did you mean 'nelbo'"),
         ({"rows": ("famly",)}, "unknown setting 'famly' .did you mean 'family'"),
-        ({"only": {"family": ["laplace"]}}, "--only family=laplace: no result has it, and they have family: gaussian, poisson"),
+        ({"only": {"family": ["laplace"]}}, "--only family=laplace: no result has it; family in these results: gaussian, poisson"),
         ({"split": "test"}, "on the split 'test'"),
     ],
 )

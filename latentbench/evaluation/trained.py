@@ -1,11 +1,9 @@
-"""Evaluations: what is measured on a trained model."""
+"""What an evaluation is given: the trained model, the splits, and codes that are computed once."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -14,53 +12,8 @@ from latentbench.data.dataset import Split, Splits
 from latentbench.models.codes import Posterior
 from latentbench.models.guards import checked_codes, guarded
 from latentbench.models.model import Model
-from latentbench.part import Assembly, Options, Part
+from latentbench.part import Assembly
 from latentbench.streams import stream
-
-Better = Literal["lower", "higher"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number on one split. `standard_error` is over `n` units of the metric (images, latents, draws); an index tells curves' points apart."""
-
-    name: str
-    value: float
-    split: str = "validation"
-    standard_error: float | None = None
-    n: int | None = None
-    index_name: str | None = None
-    index: float | None = None
-
-    @classmethod
-    def mean(cls, name: str, values: Tensor, split: str = "validation") -> Metric:
-        """The mean of `values` [N] with its standard error."""
-        values = values.double()
-        error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
-        return cls(name, float(values.mean()), split, error, len(values))
-
-    def at(self, index_name: str, index: float) -> Metric:
-        """The same number as a point of a curve."""
-        return replace(self, index_name=index_name, index=index)
-
-
-@dataclass(frozen=True)
-class PerUnit:
-    """A metric of every latent (or unit): `values` [K]."""
-
-    name: str
-    values: Tensor
-    split: str = "validation"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an evaluation returns: numbers (at least one), numbers per latent, arrays for figures, and pictures as grey bytes [H, W]."""
-
-    metrics: Sequence[Metric]
-    units: Sequence[PerUnit] = ()
-    arrays: Mapping[str, Tensor] = field(default_factory=dict)
-    pictures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,13 +34,17 @@ class Trained:
     Every split's sampling noise is a stream of its own, so results do not depend on which evaluations run, or in which order.
     """
 
-    def __init__(self, model: Model, assembly: Assembly, splits: Splits, seed: int, batch_size: int = 1000) -> None:
+    def __init__(self, model: Model, splits: Splits, seed: int, batch_size: int = 1000) -> None:
         self.model = model
-        self.assembly = assembly
         self.splits: dict[str, Split] = dict(splits.items())
         self.seed = seed
         self.batch_size = batch_size
         self._codes: dict[str, Codes] = {}
+
+    @property
+    def assembly(self) -> Assembly:
+        """The parts that the model is built from."""
+        return self.model.assembly
 
     def codes(self, split: str) -> Codes:
         """The codes of a split, encoded at the first call.
@@ -146,21 +103,3 @@ def _concatenated(batches: Sequence[Codes]) -> Codes:
         costs={name: torch.cat([b.costs[name] for b in batches]) for name in first.costs},
         kl=None if first.kl is None else torch.cat([b.kl for b in batches if b.kl is not None]),
     )
-
-
-class Evaluation(Part, ABC):
-    """Base of all evaluations. `inapplicable` says what a run must have (labels, a linear decoder, a posterior)."""
-
-    better: ClassVar[Mapping[str, Better]] = {}
-    """Metric -> whether lower or higher is better, for the metrics where one is, another evaluation's included; leaderboards sort and mark by it, and
-    a suite is refused whose leaderboard has a metric that only evaluations declare which it does not ask for."""
-
-    def __init__(self, options: Options) -> None:
-        pass
-
-    @abstractmethod
-    def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """Measure. `generator` is this evaluation's own stream, on the CPU. Called once a run, after training, in eval mode.
-
-        A metric that is not finite is a failure of the evaluation: leave out what is not defined, as a variance over one image.
-        """

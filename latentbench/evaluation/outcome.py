@@ -1,0 +1,51 @@
+"""What an evaluation returns: numbers, numbers per latent, arrays and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number on one split. `standard_error` is over `n` units of the metric (images, latents, draws); an index tells curves' points apart."""
+
+    name: str
+    value: float
+    split: str = "validation"
+    standard_error: float | None = None
+    n: int | None = None
+    index_name: str | None = None
+    index: float | None = None
+
+    @classmethod
+    def mean(cls, name: str, values: Tensor, split: str = "validation") -> Metric:
+        """The mean of `values` [N] with its standard error."""
+        values = values.double()
+        error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
+        return cls(name, float(values.mean()), split, error, len(values))
+
+    def at(self, index_name: str, index: float) -> Metric:
+        """The same number as a point of a curve."""
+        return replace(self, index_name=index_name, index=index)
+
+
+@dataclass(frozen=True)
+class PerUnit:
+    """A metric of every latent (or unit): `values` [K]."""
+
+    name: str
+    values: Tensor
+    split: str = "validation"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation returns: numbers (at least one), numbers per latent, arrays for figures, and pictures as grey bytes [H, W]."""
+
+    metrics: Sequence[Metric]
+    units: Sequence[PerUnit] = ()
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""The disk space that a suite takes when all of its runs are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from statistics import fmean
+
+from latentbench.files import listed
+from latentbench.models.model import build_model
+from latentbench.models.numerics import torch_dtype
+from latentbench.part import Assembly
+from latentbench.results.store import Store
+from latentbench.suites.plan import Plan
+
+MAX_SAMPLED = 10
+"""Stored runs whose arrays are weighed for each evaluation."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes of trained models, of those of `keep_checkpoints`, and of arrays and pictures. `unknown` are the evaluations that may store such and that
+    the results folder has no measurement of yet."""
+
+    models: int
+    kept: int
+    arrays: int
+    unknown: Sequence[str]
+
+    @property
+    def total(self) -> int:
+        """All that is known."""
+        return self.models + self.kept + self.arrays
+
+
+def disk(plan: Plan, store: Store) -> Disk:
+    """What the runs of a plan take: models by their parameters, arrays as the evaluations of stored runs have them.
+
+    Raises:
+        UserError: the results folder cannot be read.
+    """
+    models = sum(_model_bytes(item.assembly, _key(item.assembly), item.run.dtype) for item in plan.runs)
+    known = _arrays(store)
+    asked = [evaluation for item in plan.runs for evaluation in item.evaluations]
+    unknown = dict.fromkeys(str(evaluation) for evaluation in asked if evaluation.id not in known)
+    return Disk(models, models * len(plan.keep_checkpoints), round(sum(known.get(evaluation.id, 0.0) for evaluation in asked)), list(unknown))
+
+
+def _key(assembly: Assembly) -> tuple[str, ...]:
+    return tuple(f"{setting} {options.model_dump_json()}" for setting, options in sorted(assembly.options.items()))
+
+
+@cache
+def _model_bytes(assembly: Assembly, options: tuple[str, ...], dtype: str) -> int:
+    """The bytes of a model's tensors; the assembly is equal to others of its parts, so that its options are named as well."""
+    tensors = build_model(assembly, 0, "cpu", torch_dtype(dtype)).state_dict().values()
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _arrays(store: Store) -> dict[str, float]:
+    """Evaluation id -> mean bytes of the arrays and pictures of one run."""
+    runs: dict[str, list[str]] = {}
+    for run_id, evaluation_id in store.read("evaluations", ["run_id", "evaluation_id"]).itertuples(index=False, name=None):
+        runs.setdefault(evaluation_id, []).append(run_id)
+    return {name: fmean(_bytes(store, run_id, name) for run_id in ids[:MAX_SAMPLED]) for name, ids in runs.items()}
+
+
+def _bytes(store: Store, run_id: str, evaluation_id: str) -> int:
+    total = 0
+    for path in (path for kind in ("arrays", "pictures") for path in listed(store.path / kind / run_id)):
+        if path.stem == evaluation_id or path.stem.startswith(f"{evaluation_id}-"):
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
