@@ -36,7 +36,7 @@ from latentbench.api import (
     TorchFamily,
     dictionary_of,
 )
-from latentbench.api.engines import Engine, execute, load_registry
+from latentbench.api.engines import Control, Engine, execute, load_registry
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
     import fake_gpus  # noqa: F401
@@ -238,9 +238,10 @@ class Inline(Engine):
     capacity = "one after another"
 
     def run(self, work):
-        while (job := work.take()) is not None:
+        while (job := work.acquire()) is not None:
             work.watcher.started(job, "here")
-            work.end(job, execute(job, load_registry(), work.store, self.device, lambda step, steps: work.keep(job), save_every=0.0))
+            control = Control(report=lambda step, steps, job=job: work.renew(job), save_every=0.0)
+            work.finished(job, execute(job, load_registry(), work.store, self.device, control))
 
 
 class PilotOptions(Options):
@@ -254,7 +255,7 @@ class Pilots(Engine):
     name = "test_pilots"
     device = "cpu"
     capacity = "by pilots"
-    goes_on = True
+    detached = True
     options_model = PilotOptions
 
     def run(self, work):
