@@ -75,6 +75,8 @@ def _broken_of_dataset(part: type[DataSet]) -> Iterator[str]:
         yield f"has pixels = {part.pixels!r}; they are 'real', 'unit' (in [0, 1]), 'binary' (0 or 1) or 'count' (0, 1, 2, ...)"
     if not isinstance(part.labelled, bool):
         yield f"has labelled = {part.labelled!r}; it is True or False"
+    if not isinstance(part.has_test, bool):
+        yield f"has has_test = {part.has_test!r}; it is True or False"
 
 
 def _by_text(value: object) -> bool:

@@ -116,6 +116,11 @@ class AnyDataSet(Named, Protocol):
         """Whether items have labels."""
         ...
 
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split."""
+        ...
+
 
 class AnyFamily(Named, Protocol):
     """What parts may ask of the latent family (`latentbench.models.family.Family`)."""

@@ -8,8 +8,8 @@ from latentbench.data.cache import cached
 from latentbench.data.dataset import DataSet, Pixels, Progress, Split, Splits, silent
 from latentbench.data.source_files import Source
 from latentbench.errors import UserError
-from latentbench.evaluation.contract import Evaluation
-from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
+from latentbench.evaluation.contract import Evaluation, EvaluationOptions, SplitName
+from latentbench.evaluation.outcome import Metric, Outcome, PerImage, PerUnit
 from latentbench.evaluation.trained import Trained
 from latentbench.files import sha256_of
 from latentbench.measure import Measure
@@ -34,6 +34,7 @@ __all__ = [
     "DataSet",
     "Estimator",
     "Evaluation",
+    "EvaluationOptions",
     "Family",
     "Inference",
     "Iterate",
@@ -49,6 +50,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Part",
+    "PerImage",
     "PerUnit",
     "Pixels",
     "PointCode",
@@ -59,6 +61,7 @@ __all__ = [
     "SparseCoder",
     "SparseCodingOptions",
     "Split",
+    "SplitName",
     "Splits",
     "Step",
     "TorchFamily",

@@ -68,6 +68,8 @@ class DataSet(Part, ABC):
     """(C, H, W) of an image, (M,) of a vector; known before anything is loaded, and a property where it depends on the options."""
     pixels: Pixels = "real"
     labelled: bool = False
+    has_test: bool = False
+    """Whether there is a test split beside train and validation."""
     files: ClassVar[Sequence[Source]] = ()
     """Published files that the images are made of. `latentbench data` lists, fetches and verifies them."""
 
@@ -104,7 +106,7 @@ class DataSet(Part, ABC):
 
 
 def load(dataset: DataSet, cache: Path) -> Splits:
-    """The images of a data set, which are what it says: shape, kind of number, range, labels.
+    """The images of a data set, which are what it says: splits, shape, kind of number, range, labels.
 
     Raises:
         UserError: a file is missing or wrong, or the images are not what the data set says.
@@ -112,6 +114,8 @@ def load(dataset: DataSet, cache: Path) -> Splits:
     what = f"{origin(dataset)}.load(...)"
     splits = dataset.load(cache)
     check_class(what, splits, Splits)
+    if (splits.test is not None) != dataset.has_test:
+        raise UserError(f"{what}.test is {described(splits.test)}, and the class says has_test = {dataset.has_test}")
     for name, split in splits.items():
         check_class(f"{what}.{name}", split, Split)
         _check_images(f"{what}.{name}.images", split.images, dataset)

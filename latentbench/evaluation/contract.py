@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Generator
 
 from latentbench.evaluation.outcome import Outcome
 from latentbench.evaluation.trained import Trained
 from latentbench.measure import Measure
-from latentbench.part import Options, Part
+from latentbench.neutral import added
+from latentbench.part import Assembly, Options, Part
+
+SplitName = Literal["train", "validation", "test"]
+
+
+class EvaluationOptions(Options):
+    """Base of the options of evaluations that measure on data."""
+
+    split: SplitName = added("validation", neutral="validation", description="The split that is measured.")
 
 
 class Evaluation(Part, ABC):
@@ -24,6 +33,18 @@ class Evaluation(Part, ABC):
 
     def __init__(self, options: Options) -> None:
         pass
+
+    @classmethod
+    def splits(cls, options: Options) -> tuple[str, ...]:
+        """The splits that it measures on; none where it needs no data."""
+        return (options.split,) if isinstance(options, EvaluationOptions) else ()
+
+    @classmethod
+    def left_out(cls, assembly: Assembly, options: Options) -> str | None:
+        """Why a run cannot be measured (a short clause): its data set lacks a split, or the evaluation is `inapplicable`; None where it can."""
+        if "test" in cls.splits(options) and not assembly.dataset.has_test:
+            return f"it measures the test split, and '{assembly.dataset.name}' has none"
+        return cls.inapplicable(assembly, options)
 
     @abstractmethod
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:

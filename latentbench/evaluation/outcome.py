@@ -1,4 +1,4 @@
-"""What an evaluation returns: numbers, numbers per latent, arrays and pictures."""
+"""What an evaluation returns: numbers, numbers per latent and per image, arrays and pictures."""
 
 from __future__ import annotations
 
@@ -42,10 +42,20 @@ class PerUnit:
 
 
 @dataclass(frozen=True)
+class PerImage:
+    """A metric of every image of a split, in its order: `values` [N]. Models that are compared on one split are compared image by image."""
+
+    name: str
+    values: Tensor
+    split: str = "validation"
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What an evaluation returns: numbers (at least one), numbers per latent, arrays for figures, and pictures as grey bytes [H, W]."""
+    """What an evaluation returns: numbers (at least one), numbers per latent and per image, arrays for figures, and pictures as grey bytes [H, W]."""
 
     metrics: Sequence[Metric]
     units: Sequence[PerUnit] = ()
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    images: Sequence[PerImage] = ()

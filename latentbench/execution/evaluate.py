@@ -18,7 +18,7 @@ from torch import Tensor
 from latentbench.contract import check_class, described, origin
 from latentbench.errors import UserError, nearest
 from latentbench.evaluation.contract import Evaluation
-from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
+from latentbench.evaluation.outcome import Metric, Outcome, PerImage, PerUnit
 from latentbench.evaluation.trained import Trained
 from latentbench.measure import Measure
 from latentbench.models.family import Family
@@ -93,6 +93,10 @@ def check_outcome(part: type[Evaluation], outcome: object, family: Family) -> No
         check_class(f"{what}.units", unit, PerUnit)
         if not (isinstance(unit.values, Tensor) and unit.values.ndim == 1):
             raise UserError(f"{what} returned the units of '{unit.name}' as {described(unit.values)}, expected a number for each, [K]")
+    for image in outcome.images:
+        check_class(f"{what}.images", image, PerImage)
+        if not (isinstance(image.values, Tensor) and image.values.ndim == 1):
+            raise UserError(f"{what} returned '{image.name}' of images as {described(image.values)}, expected a number for each, [N]")
     for name, array in (*outcome.arrays.items(), *outcome.pictures.items()):
         check_class(f"{what}: '{name}'", array, Tensor)
     for name, picture in outcome.pictures.items():
@@ -137,8 +141,9 @@ def _store(outcome: Outcome, run_id: str, item: EvaluationPlan, measured: Mappin
     """Arrays, pictures, units and where it comes from first: where metrics are, the evaluation is whole."""
     key: dict[str, Any] = {"run_id": run_id, "evaluation": item.name, "evaluation_id": item.id}
     fragment = f"{run_id}-{item.id}"
-    if outcome.arrays:
-        store.write_arrays(run_id, item.id, outcome.arrays)
+    arrays = {**outcome.arrays, **{f"per_image/{m.split}/{m.name}": m.values.float() for m in outcome.images}}
+    if arrays:
+        store.write_arrays(run_id, item.id, arrays)
     for name, picture in outcome.pictures.items():
         store.write_picture(run_id, f"{item.id}-{name}", picture)
     if outcome.units:

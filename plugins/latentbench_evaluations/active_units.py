@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 from latentbench_evaluations.dead_units import FIGURE_KL, FIGURE_NORM, dead_by_rule, dead_in_figures, needs_norms
 
 CURVE = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
@@ -17,7 +17,7 @@ BATCH = 1000
 """Images of a batch in the authors' validation of models of 16x16 patches; theirs for MNIST divides its images evenly."""
 
 
-class ActiveUnitsOptions(Options):
+class ActiveUnitsOptions(EvaluationOptions):
     """Options of `active_units`."""
 
     threshold: float = Field(0.01, ge=0, description="KL in nats above which a latent counts as active; for the rule `threshold`.")
@@ -27,7 +27,7 @@ class ActiveUnitsOptions(Options):
 
 
 class ActiveUnits(Evaluation):
-    """The share of latents whose mean KL over the validation images is above a threshold (`active_fraction`), and how many are not (`dead_units`).
+    """The share of latents whose mean KL over the images of a split is above a threshold (`active_fraction`), and how many are not (`dead_units`).
 
     A threshold that suits one family may flatter another, so the share is also given over a range of thresholds (`active_fraction_at`, indexed
     by `threshold`). Latents are those of the KL: for one-hot vectors, groups. With `rule: paper` the published rules decide, which differ between
@@ -45,7 +45,7 @@ class ActiveUnits(Evaluation):
     }
 
     def __init__(self, options: ActiveUnitsOptions) -> None:
-        self.threshold, self.rule = options.threshold, options.rule
+        self.threshold, self.rule, self.split = options.threshold, options.rule, options.split
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
@@ -62,19 +62,19 @@ class ActiveUnits(Evaluation):
         return None
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split."""
-        kl = trained.codes("validation").kl
+        """On one split."""
+        kl = trained.codes(self.split).kl
         assert kl is not None, "the plan leaves this evaluation out where there is no posterior"
         mean = kl.double().mean(0)
         active = mean > self.threshold if self.rule == "threshold" else ~self._dead_as_published(trained, kl)
         metrics = [
-            Metric("active_fraction", float(active.double().mean()), n=len(active)),
-            Metric("dead_units", float((~active).sum()), n=len(active)),
+            Metric("active_fraction", float(active.double().mean()), self.split, n=len(active)),
+            Metric("dead_units", float((~active).sum()), self.split, n=len(active)),
         ]
         for threshold in CURVE:
             share = float((mean > threshold).double().mean())
-            metrics.append(Metric("active_fraction_at", share, n=len(mean), index_name="threshold", index=threshold))
-        return Outcome(metrics, [PerUnit("active", active)])
+            metrics.append(Metric("active_fraction_at", share, self.split, n=len(mean), index_name="threshold", index=threshold))
+        return Outcome(metrics, [PerUnit("active", active, self.split)])
 
     def _dead_as_published(self, trained: Trained, kl: Tensor) -> Tensor:
         """With their mean of batch means, in which a short last batch counts fully."""

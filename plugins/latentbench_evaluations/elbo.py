@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from latentbench.api import Evaluation, Measure, Metric, Outcome, PerUnit, Trained
+from latentbench.api import Evaluation, Measure, Metric, Options, Outcome, PerImage, PerUnit, SplitName, Trained, added
+
+
+class ElboOptions(Options):
+    """Options of `elbo`."""
+
+    split: SplitName | list[SplitName] | None = added(
+        None, neutral=None, description="The split, or a list of them; null: validation, and test where there is one."
+    )
 
 
 class Elbo(Evaluation):
@@ -12,10 +20,12 @@ class Elbo(Evaluation):
 
     `sse_at_mean` decodes the posterior mean, `sse_at_location` the location before any activation, as the paper's rate-distortion figures do;
     both are summed over pixels, and compare with E[x | z]. `r2` is the share of the pixels' variance, about their mean image, that decoding the
-    posterior mean explains; it is left out where the images do not vary, as one alone. The KL of each latent goes to `units`.
+    posterior mean explains; it is left out where the images do not vary, as one alone. The KL of each latent goes to `units`,
+    costs and squared errors of every image to the arrays `per_image/<split>/<name>`.
     """
 
     name = "elbo"
+    options_model = ElboOptions
     reports_costs = True
     metrics = {
         "sse_at_mean": Measure("lower", "squared pixel values", "Squared error of the decoded mean of the code, summed over pixels."),
@@ -23,23 +33,31 @@ class Elbo(Evaluation):
         "r2": Measure("higher", "share of variance", "Variance of the pixels that decoding the mean of the code explains."),
     }
 
+    def __init__(self, options: ElboOptions) -> None:
+        self.chosen = self.splits(options)
+
+    @classmethod
+    def splits(cls, options: Options) -> tuple[str, ...]:
+        """Those that the option names."""
+        assert isinstance(options, ElboOptions)
+        return (options.split,) if isinstance(options.split, str) else tuple(options.split or ())
+
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split, and on the test split where there is one."""
-        metrics, units = [], []
-        for split in sorted(trained.splits.keys() - {"train"}):
+        """On each split."""
+        metrics, units, per_image = [], [], []
+        for split in self.chosen or sorted(trained.splits.keys() - {"train"}):
             codes, images = trained.codes(split), trained.splits[split].images.cpu()
             sse_at_mean = squared_error(images, trained.decode(codes.mean))
             variation = float(squared_error(images, images.mean(0)).double().sum())
-            metrics += [Metric.mean(name, cost, split) for name, cost in codes.costs.items()]
-            metrics += [
-                Metric.mean("sse_at_mean", sse_at_mean, split),
-                Metric.mean("sse_at_location", squared_error(images, trained.decode(codes.location)), split),
-            ]
+            errors = {"sse_at_mean": sse_at_mean, "sse_at_location": squared_error(images, trained.decode(codes.location))}
+            of_images = {**codes.costs, **errors}
+            metrics += [Metric.mean(name, values, split) for name, values in of_images.items()]
+            per_image += [PerImage(name, values, split) for name, values in of_images.items()]
             if variation > 0:
                 metrics.append(Metric("r2", 1 - float(sse_at_mean.double().sum()) / variation, split, n=len(images)))
             if codes.kl is not None:
                 units.append(PerUnit("kl", codes.kl.mean(0), split))
-        return Outcome(metrics, units)
+        return Outcome(metrics, units, images=per_image)
 
 
 def squared_error(images: Tensor, decoded: Tensor) -> Tensor:

@@ -10,15 +10,15 @@ from latentbench_lca import infer as lca
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, Trained, dictionary_of
 from latentbench_evaluations.sparsity import lifetime_sparsity
 
 
-class InferenceSwapOptions(Options):
+class InferenceSwapOptions(EvaluationOptions):
     """Options of `inference_swap`."""
 
     l1_weights: list[float] = Field(default=[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 0.7, 1.0], min_length=1, description="Values of lambda.")
-    images: int | None = Field(2000, gt=0, description="Validation images, evenly spaced; null takes all.")
+    images: int | None = Field(2000, gt=0, description="Images of the split, evenly spaced; null takes all.")
     lca_iterations: int = Field(900, gt=0, description="Iterations of LCA.")
     tau: float = Field(100.0, ge=1, description="LCA's time constant, in iterations.")
     fista_iterations: int = Field(200, gt=0, description="Iterations of FISTA.")
@@ -56,19 +56,20 @@ class InferenceSwap(Evaluation):
         return None if assembly.linear_decoder else f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split."""
-        images, codes = trained.splits["validation"].images, trained.codes("validation")
+        """On one split."""
+        split = self.options.split
+        images, codes = trained.splits[split].images, trained.codes(split)
         chosen = self._chosen(len(images))
         decoded = trained.decode(codes.mean[chosen])
         images = images[chosen]
-        metrics = _measured("encoder", (images.cpu() - decoded).square().flatten(1).sum(1), codes.sample[chosen])
+        metrics = _measured("encoder", (images.cpu() - decoded).square().flatten(1).sum(1), codes.sample[chosen], split)
         dictionary, bias = (part.detach() for part in dictionary_of(trained.model.decoder))
         dictionary = dictionary / torch.linalg.vector_norm(dictionary, dim=0).clamp(min=torch.finfo(dictionary.dtype).tiny)
         flat = images.to(dictionary.device, dictionary.dtype).flatten(1) - bias
         for l1 in self.options.l1_weights:
             for solver, z in self._inferred(flat, dictionary, l1):
                 sse = (flat - z @ dictionary.T).square().sum(1).cpu()
-                metrics += [metric.at("l1_weight", l1) for metric in _measured(solver, sse, z.cpu())]
+                metrics += [metric.at("l1_weight", l1) for metric in _measured(solver, sse, z.cpu(), split)]
         return Outcome(metrics)
 
     def _chosen(self, n: int) -> Tensor:
@@ -81,7 +82,7 @@ class InferenceSwap(Evaluation):
         yield "fista", fista(flat, dictionary, l1, iterations=o.fista_iterations, non_negative=o.non_negative)
 
 
-def _measured(who: str, sse: Tensor, z: Tensor) -> list[Metric]:
+def _measured(solver: str, sse: Tensor, z: Tensor, split: str) -> list[Metric]:
     """Mean squared error, and lifetime sparsity where there is more than one image."""
-    metrics = [Metric.mean(f"{who}_sse", sse)]
-    return metrics if len(z) == 1 else [*metrics, Metric.mean(f"{who}_lifetime_sparsity", lifetime_sparsity(z))]
+    metrics = [Metric.mean(f"{solver}_sse", sse, split)]
+    return metrics if len(z) == 1 else [*metrics, Metric.mean(f"{solver}_lifetime_sparsity", lifetime_sparsity(z), split)]

@@ -9,11 +9,17 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 
 
 class CountOptions(Options):
-    """Options of `samples` and `reconstructions`."""
+    """Options of `samples`."""
+
+    n: int = Field(64, gt=0, description="How many images.")
+
+
+class ReconstructionsOptions(EvaluationOptions):
+    """Options of `reconstructions`."""
 
     n: int = Field(64, gt=0, description="How many images.")
 
@@ -43,24 +49,25 @@ class Samples(Evaluation):
 
 
 class Reconstructions(Evaluation):
-    """The first n validation images, `images` [n, 1, H, W], and what is decoded of one true sample each, `decoded_sample`, and of the mean."""
+    """The first n images of a split, `images` [n, 1, H, W], and what is decoded of one true sample each, `decoded_sample`, and of the mean."""
 
     name = "reconstructions"
     metrics = {"reconstructions_sse": Measure(None, "squared pixel values", "Squared error of the decoded samples that are shown.")}
-    options_model = CountOptions
+    options_model = ReconstructionsOptions
 
-    def __init__(self, options: CountOptions) -> None:
-        self.n = options.n
+    def __init__(self, options: ReconstructionsOptions) -> None:
+        self.n, self.split = options.n, options.split
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split."""
-        codes, images = trained.codes("validation"), trained.splits["validation"].images[: self.n].cpu()
+        """On one split."""
+        codes, images = trained.codes(self.split), trained.splits[self.split].images[: self.n].cpu()
         of_sample, of_mean = trained.decode(codes.sample[: self.n]), trained.decode(codes.mean[: self.n])
         pairs = torch.stack([images, of_sample], dim=1).flatten(0, 1)
-        error = Metric.mean("reconstructions_sse", (images - of_sample).square().flatten(1).sum(1))
+        error = Metric.mean("reconstructions_sse", (images - of_sample).square().flatten(1).sum(1), self.split)
         arrays = {"images": images, "decoded_sample": of_sample, "decoded_mean": of_mean}
         shared = trained.assembly.dataset.pixels != "real"
-        return Outcome([error], arrays=arrays, pictures={"reconstructions": grid(pairs, shared=shared, columns=16)})
+        arrays = {named(name, self.split): array for name, array in arrays.items()}
+        return Outcome([error], arrays=arrays, pictures={named("reconstructions", self.split): grid(pairs, shared=shared, columns=16)})
 
 
 class Dictionary(Evaluation):
@@ -71,7 +78,11 @@ class Dictionary(Evaluation):
     """
 
     name = "dictionary"
+    options_model = EvaluationOptions
     metrics = {"dictionary_norm": Measure(None, "pixel values", "Norm of a dictionary element.")}
+
+    def __init__(self, options: EvaluationOptions) -> None:
+        self.split = options.split
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
@@ -79,19 +90,24 @@ class Dictionary(Evaluation):
         return None if assembly.linear_decoder else f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """Ordered by codes of the validation split."""
-        codes = trained.codes("validation")
+        """Ordered by codes of one split."""
+        codes = trained.codes(self.split)
         weight = dictionary_of(trained.model.decoder)[0].detach().cpu()  # [M, K]
         per_unit = codes.kl is not None and codes.kl.shape[1] == weight.shape[1]
         order = (codes.kl if per_unit and codes.kl is not None else codes.mean.abs()).mean(0).argsort()
         elements = weight.T[order].unflatten(1, trained.assembly.data_shape[1:])
         norms = weight.norm(dim=0)
         return Outcome(
-            [Metric.mean("dictionary_norm", norms)],
-            [PerUnit("dictionary_norm", norms)],
-            {"elements": elements, "order": order},
-            {"dictionary": grid(elements.unsqueeze(1))},
+            [Metric.mean("dictionary_norm", norms, self.split)],
+            [PerUnit("dictionary_norm", norms, self.split)],
+            {named("elements", self.split): elements, named("order", self.split): order},
+            {named("dictionary", self.split): grid(elements.unsqueeze(1))},
         )
+
+
+def named(name: str, split: str) -> str:
+    """The name of an array or picture, with the split that it is of unless that is `validation`."""
+    return name if split == "validation" else f"{name}_{split}"
 
 
 def grid(images: Tensor, shared: bool = False, columns: int | None = None, zoom: int = 3) -> Tensor:

@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained, UserError
+from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, Trained, UserError
 from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
 
 
-class ReadoutOptions(Options):
+class ReadoutOptions(EvaluationOptions):
     """Options of all readouts."""
 
     readout: Literal["native", "mean", "sample"] = Field(
@@ -28,7 +28,7 @@ class Readout(Evaluation):
     options_model: ClassVar[type[Options]] = ReadoutOptions
 
     def __init__(self, options: ReadoutOptions) -> None:
-        self.readout = options.readout
+        self.readout, self.split = options.readout, options.split
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
@@ -54,9 +54,9 @@ class KnnOptions(ReadoutOptions):
 class Knn(Readout):
     """Accuracy of k nearest neighbours (Euclidean, unscaled features) from few labels: `knn_accuracy`, indexed by `sample_size`.
 
-    As in the paper the validation images are used alone: the first half is the pool that labelled images are drawn from, without replacement, and
-    the second half is tested. A size that reaches the pool is the whole pool, which is drawn once. The standard error is over draws, which share
-    the pool and the test images.
+    As in the paper the images of one split (`validation`) are used alone: the first half is the pool that labelled images are drawn from, without
+    replacement, and the second half is tested. A size that reaches the pool is the whole pool, which is drawn once. The standard error is over
+    draws, which share the pool and the test images.
     """
 
     name = "knn"
@@ -68,11 +68,11 @@ class Knn(Readout):
         self.options = options
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split."""
-        features, labels = self.features(trained, "validation")
+        """On one split."""
+        features, labels = self.features(trained, self.split)
         half = len(features) // 2
         if half == 0:
-            raise UserError("one validation image cannot be both labelled and tested; two are the least")
+            raise UserError(f"one {self.split} image cannot be both labelled and tested; two are the least")
         pool, test = (features[:half].numpy(), labels[:half].numpy()), (features[half:].numpy(), labels[half:].numpy())
         metrics = []
         for size in sorted({min(size, half) for size in self.options.sizes}):
@@ -80,7 +80,7 @@ class Knn(Readout):
             chosen = [torch.randperm(half, generator=generator)[:size].numpy() for _ in range(draws)]
             accuracies = torch.tensor([self._accuracy(pool[0][c], pool[1][c], *test) for c in chosen], dtype=torch.float64)
             error = float(accuracies.std()) / draws**0.5 if draws > 1 else None
-            metrics.append(Metric("knn_accuracy", float(accuracies.mean()), "validation", error, draws, "sample_size", size))
+            metrics.append(Metric("knn_accuracy", float(accuracies.mean()), self.split, error, draws, "sample_size", size))
         return Outcome(metrics)
 
     def _accuracy(self, x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
@@ -94,7 +94,7 @@ class Shattering(Readout):
     """Mean accuracy over dichotomies of the classes (Bernardi et al. 2020; Poisson VAE, section 4): `shattering_accuracy`.
 
     A logistic regression for every way to divide the classes into halves (126 for ten: the paper's 252 count each twice), fitted on all training
-    images, tested on all validation images. The paper calls it shattering dimensionality; it is an accuracy. Solved to scikit-learn's tolerance,
+    images, tested on all images of a split. The paper calls it shattering dimensionality; it is an accuracy. Solved to scikit-learn's tolerance,
     where scikit-learn's default of 100 iterations may stop before.
     """
 
@@ -105,18 +105,18 @@ class Shattering(Readout):
     }
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """Fitted on the training split, tested on the validation split."""
+        """Fitted on the training split, tested on one split."""
         features, labels = self.features(trained, "train")
-        test_features, test_labels = self.features(trained, "validation")
+        test_features, test_labels = self.features(trained, self.split)
         classes, labels = labels.unique(return_inverse=True)
         table = dichotomies(len(classes), generator)
         fit = fit_dichotomies(features, labels, table)
         known = torch.isin(test_labels, classes)  # a small part of the data may lack a class
         if not known.any():
-            raise UserError(f"no label of the {len(test_labels)} validation images occurs in the {len(features)} training images")
+            raise UserError(f"no label of the {len(test_labels)} {self.split} images occurs in the {len(features)} training images")
         positive = table[:, torch.searchsorted(classes, test_labels[known])].T  # [N, P]
         accuracies = (fit.decide(test_features[known]) == positive).double().mean(0)  # [P]
-        metric = Metric.mean("shattering_accuracy", accuracies)
+        metric = Metric.mean("shattering_accuracy", accuracies, self.split)
         loosest = Metric("shattering_gradient", float(fit.gradients.max()), "train", n=len(accuracies))
         return Outcome([metric, loosest])
 
@@ -142,14 +142,14 @@ class LinearProbe(Readout):
         self.max_iter = options.max_iter
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """Fitted on the training split, tested on the validation split."""
+        """Fitted on the training split, tested on one split."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        (features, labels), (test_features, test_labels) = self.features(trained, "train"), self.features(trained, "validation")
+        (features, labels), (test_features, test_labels) = self.features(trained, "train"), self.features(trained, self.split)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations says so
             classifier = LogisticRegression(max_iter=self.max_iter).fit(features.numpy(), labels.numpy())
         right = torch.from_numpy(classifier.predict(test_features.numpy()) == test_labels.numpy())
         iterations = Metric("linear_probe_iterations", float(classifier.n_iter_.max()), "train")
-        return Outcome([Metric.mean("linear_probe_accuracy", right), iterations])
+        return Outcome([Metric.mean("linear_probe_accuracy", right, self.split), iterations])

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained
+from latentbench.api import Evaluation, EvaluationOptions, Measure, Metric, Outcome, PerUnit, Trained
 
 
-class SparsityOptions(Options):
+class SparsityOptions(EvaluationOptions):
     """Options of `sparsity`."""
 
     threshold: float = Field(0.01, ge=0, description="KL in nats above which a latent counts as active.")
@@ -38,31 +38,31 @@ class Sparsity(Evaluation):
     }
 
     def __init__(self, options: SparsityOptions) -> None:
-        self.threshold = options.threshold
+        self.threshold, self.split = options.threshold, options.split
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split."""
-        codes = trained.codes("validation")
-        metrics = sparsities(codes.sample, "")
+        """On one split."""
+        codes = trained.codes(self.split)
+        metrics = sparsities(codes.sample, "", self.split)
         if codes.kl is not None:
             active = codes.kl.mean(0) > self.threshold
             columns = active.repeat_interleave(codes.sample.shape[1] // len(active))
             if columns.any():
-                metrics += sparsities(codes.sample[:, columns], "_active")
+                metrics += sparsities(codes.sample[:, columns], "_active", self.split)
         prior = trained.prior_samples(len(codes.sample))
         if prior is not None:
-            metrics += sparsities(prior, "_prior")
-        return Outcome(metrics, [PerUnit("lifetime_sparsity", lifetime_sparsity(codes.sample))] if len(codes.sample) > 1 else [])
+            metrics += sparsities(prior, "_prior", self.split)
+        return Outcome(metrics, [PerUnit("lifetime_sparsity", lifetime_sparsity(codes.sample), self.split)] if len(codes.sample) > 1 else [])
 
 
-def sparsities(z: Tensor, suffix: str) -> list[Metric]:
+def sparsities(z: Tensor, suffix: str, split: str) -> list[Metric]:
     """The three measures of samples z [N, K], with standard errors over units, images and units.
 
     There is no lifetime sparsity over one image, and no population sparsity over one unit: they are left out.
     """
     measures = {"lifetime_sparsity": z, "population_sparsity": z.T}
-    metrics = [Metric.mean(f"{name}{suffix}", lifetime_sparsity(over)) for name, over in measures.items() if len(over) > 1]
-    return [*metrics, Metric.mean(f"zero_fraction{suffix}", (z == 0).double().mean(0))]
+    metrics = [Metric.mean(f"{name}{suffix}", lifetime_sparsity(over), split) for name, over in measures.items() if len(over) > 1]
+    return [*metrics, Metric.mean(f"zero_fraction{suffix}", (z == 0).double().mean(0), split)]
 
 
 def lifetime_sparsity(z: Tensor) -> Tensor:

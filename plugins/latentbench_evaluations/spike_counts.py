@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained
+from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, PerUnit, Trained
 
 
 class SpikeCounts(Evaluation):
@@ -21,20 +21,25 @@ class SpikeCounts(Evaluation):
         "fano_factor": Measure(None, "ratio", "Variance over mean of a unit's counts over images."),
     }
 
+    options_model = EvaluationOptions
+
+    def __init__(self, options: EvaluationOptions) -> None:
+        self.split = options.split
+
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
         """Counts are needed."""
         return None if assembly.family.counts else f"it needs counts, and samples of '{assembly.family.name}' are none"
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On the validation split."""
-        z = trained.codes("validation").sample.double()
+        """On one split."""
+        z = trained.codes(self.split).sample.double()
         mean = z.mean(0)
         spiking = mean > 0
-        metrics = [Metric.mean("spikes_per_image", z.sum(1))]
+        metrics = [Metric.mean("spikes_per_image", z.sum(1), self.split)]
         if spiking.any() and len(z) > 1:
-            metrics.append(Metric.mean("fano_factor", fano_factor(z)[spiking]))
-        return Outcome(metrics, [PerUnit("spike_count", mean)])
+            metrics.append(Metric.mean("fano_factor", fano_factor(z)[spiking], self.split))
+        return Outcome(metrics, [PerUnit("spike_count", mean, self.split)])
 
 
 def fano_factor(z: Tensor) -> Tensor:

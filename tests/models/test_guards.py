@@ -94,6 +94,8 @@ IN_TRAINING = {
         "labels_missing": "LabelsMissing.load(...).train.labels returned None, expected int64 [100]: the class says labelled = True",
         "labels_unsaid": "LabelsUnsaid.load(...).train.labels returned int64 [100], expected None: the class says labelled = False",
         "labels_float": "LabelsFloat.load(...).train.labels returned float32 [100], expected int64 [100]",
+        "test_unsaid": "TestUnsaid.load(...).test is an object of the class Split, and the class says has_test = False",
+        "test_missing": "TestMissing.load(...).test is None, and the class says has_test = True",
         "splits_tuple": "SplitsTuple.load(...) returned an object of the class tuple, expected Splits",
     },
 }

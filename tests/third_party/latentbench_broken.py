@@ -182,11 +182,18 @@ def made(n=100, shape=(1, 8, 8), labels=None, change=lambda images: images):
     return Split(change(torch.rand(n, *shape, generator=torch.Generator().manual_seed(n))), labels)
 
 
-def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, labels=None, change=lambda images: images, load=None):
+def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, labels=None, change=lambda images: images, load=None, has_test=False):
     def splits(self, cache):
         return Splits(made(100, given or shape, labels, change), made(50, given or shape, labels, change))
 
-    members = {"data_shape": shape, "pixels": pixels, "labelled": labelled, "load": load or splits, "defaults": {"likelihood": "gaussian"}}
+    members = {
+        "data_shape": shape,
+        "pixels": pixels,
+        "labelled": labelled,
+        "has_test": has_test,
+        "load": load or splits,
+        "defaults": {"likelihood": "gaussian"},
+    }
     return type(label.title().replace("_", ""), (DataSet,), {"name": label, "__module__": __name__, **members})
 
 
@@ -213,7 +220,9 @@ DATASETS = [
     dataset("labels_float", labelled=True, labels=torch.zeros(100)),
     dataset("splits_tuple", load=lambda self, cache: (made(), made())),
     dataset("colours", (3, 8, 8)),
-    dataset("shared_images", load=shared_images),
+    dataset("shared_images", load=shared_images, has_test=True),
+    dataset("test_unsaid", load=shared_images),
+    dataset("test_missing", has_test=True),
 ]
 
 
