@@ -19,7 +19,8 @@ from latentbench.data.dataset import Split
 from latentbench.models.model import Model, build_model
 from latentbench.registry import load_registry
 from latentbench.suites.resolve import assemble, resolve
-from latentbench.training.train import TrainingState, new_state, train
+from latentbench.training.state import TrainingState, new_state
+from latentbench.training.train import train
 
 BATCH, K, N_EXP = 1000, 512, 42
 

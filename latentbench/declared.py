@@ -8,6 +8,7 @@ from typing import cast, get_args
 
 from latentbench.data.dataset import DataSet, Pixels
 from latentbench.evaluation.contract import Evaluation
+from latentbench.measure import measures_problem
 from latentbench.models.family import Family
 from latentbench.models.network import Network
 from latentbench.part import Options, Part, Registered
@@ -56,12 +57,12 @@ def _broken_of_kind(part: type[Registered]) -> Iterator[str]:
     """The rules of its kind that this part breaks."""
     if issubclass(part, Family) and not (isinstance(getattr(part, "cost", None), str) and isinstance(getattr(part, "has_posterior", None), bool)):
         yield "must say what `cost` it minimises (a metric's name), and whether it `has_posterior`"
+    if issubclass(part, Family):
+        yield from filter(None, [measures_problem("measures", part.measures)])
     if issubclass(part, Network) and part.encoder is Network.encoder and part.decoder is Network.decoder:
         yield "implements neither encoder nor decoder"
     if issubclass(part, Evaluation):
-        better = cast("object", part.better)
-        if not (_by_text(better) and all(direction in ("lower", "higher") for direction in part.better.values())):
-            yield f"has better = {better!r}; it must be a mapping from metrics to 'lower' or 'higher'"
+        yield from filter(None, [measures_problem("metrics", part.metrics)])
     if issubclass(part, DataSet):
         yield from _broken_of_dataset(part)
 

@@ -141,11 +141,3 @@ def _model_at(model: type[BaseModel], keys: Sequence[str | int]) -> type[BaseMod
         nested = [kind for kind in (field.annotation, *get_args(field.annotation)) if hasattr(kind, "model_fields")] if field else []
         model = nested[0] if nested else model
     return model
-
-
-def failure_line(kind: str, message: str) -> str:
-    """A stored failure in one line, the same wherever it is shown: its kind, and the last line of its traceback, less the class of our own errors."""
-    last = message.strip().splitlines()[-1]
-    for ours in (UserError, MissingPluginError, NonFiniteError):
-        last = last.removeprefix(f"{ours.__module__}.{ours.__qualname__}: ")
-    return last if last.startswith(f"{kind} ") else f"{kind}: {last}"

@@ -20,6 +20,7 @@ from latentbench.declared import problem
 from latentbench.engine import Engine
 from latentbench.errors import MissingPluginError, UserError, nearest, unknown
 from latentbench.evaluation.contract import Evaluation
+from latentbench.measure import Measure
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import Family
 from latentbench.models.likelihood import Likelihood
@@ -144,8 +145,14 @@ class Registry:
         return names[0]
 
     def better(self) -> dict[str, str]:
-        """Metric -> `lower` or `higher`, as the evaluations declare."""
-        return {m: b for part in self.parts["evaluations"].values() for m, b in cast("type[Evaluation]", part).better.items()}
+        """Metric -> `lower` or `higher`, where evaluations or families declare one."""
+        return {name: measure.better for name, measure in self.declarations().items() if measure.better is not None}
+
+    def declarations(self) -> dict[str, Measure]:
+        """Metric -> what the evaluations and families declare of it."""
+        costs = [cast("type[Family]", part).measures for part in self.parts["families"].values()]
+        measured = [cast("type[Evaluation]", part).metrics for part in self.parts["evaluations"].values()]
+        return {name: measure for declared in (*costs, *measured) for name, measure in declared.items()}
 
 
 def build_registry(modules: Iterable[tuple[str, ModuleType]], broken: Mapping[str, str] | None = None) -> Registry:

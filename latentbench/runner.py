@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,27 +12,29 @@ from typing import cast
 from latentbench.data import overlap
 from latentbench.data.dataset import DataSet
 from latentbench.data.fetch import prepare
-from latentbench.engine import Engine
+from latentbench.engine import NO_LIMITS, Engine, Limits
 from latentbench.errors import UserError
-from latentbench.execution import forced
-from latentbench.execution.execute import store_blocked
+from latentbench.execution.forced import Forcing
 from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases
 from latentbench.execution.progress import Progress
 from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
-from latentbench.execution.work import NO_LIMITS, Limits, Work
+from latentbench.execution.work import Work
 from latentbench.execution.worker import free_jobs, refused, work_off
 from latentbench.registry import load_registry
 from latentbench.reporting import compare
 from latentbench.reporting.query import Query
 from latentbench.reporting.rendering import render
-from latentbench.results.states import with_sources, with_states
+from latentbench.results.blocked import store_blocked
+from latentbench.results.snapshot import Snapshot
+from latentbench.results.states import run_state, with_sources, with_states
 from latentbench.results.store import Store
 from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.launch import Launch, choose_engine
 from latentbench.suites.plan import Plan, Planned, make_plan
 from latentbench.suites.resolve import assemble
+from latentbench.suites.run_state import Kind, RunState
 from latentbench.suites.suite import load_suite
 
 
@@ -51,26 +53,28 @@ class Selection:
 
     def job(self, item: Planned, whole: bool = True) -> Job | None:
         """What to do about a planned run; `whole` says that its stored model, if there is one, is not damaged."""
-        anew = Job(item.run, item.evaluations, seen=item.revision, sources=item.sources, label=item.label)
-        if self.force or item.state == "missing":
+        state = item.state
+        anew = Job(item.run, item.evaluations, seen=state.revision, sources=item.sources, label=item.label)
+        if self.force or state.kind in (Kind.MISSING, Kind.INTERRUPTED):
             return anew
-        wanted = item.lacking + item.outdated if self.refresh else item.lacking
+        wanted = state.lacking + state.outdated if self.refresh else state.lacking
         measured = replace(anew, evaluations=wanted, trained=True) if wanted else None
-        if item.other_code and not self.accept:
-            return anew if self.refresh or self._retries(item) else None
-        if item.state == "failed":
-            return None if not self._retries(item) else measured if item.trained and whole else anew
+        if state.other_code and not self.accept:
+            return anew if self.refresh or self.retries(state) else None
+        if state.kind is Kind.FAILED:
+            return None if not self.retries(state) else measured if state.trained and whole else anew
         return measured
 
-    def _retries(self, item: Planned) -> bool:
-        return item.state == "failed" and bool({"all", item.failure_kind} & self.retry)
+    def retries(self, state: RunState) -> bool:
+        """Whether a run in this state has failed and is run again for it."""
+        return state.kind is Kind.FAILED and bool({"all", state.failure and state.failure.kind} & self.retry)
 
 
 DEFAULT_ENGINE, MISSING = Launch(), Selection()
 
 
-def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tuple[Plan, Engine]:
-    """The plan of a suite file, with the state of every run in a results folder, and the engine for it.
+def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tuple[Plan, Engine, Snapshot]:
+    """The plan of a suite file, with the state of every run in a results folder, the engine for it, and the folder as it was read.
 
     Raises:
         UserError: the suite, the changes or the engine are wrong, or the folder cannot be read.
@@ -78,7 +82,9 @@ def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tup
     registry = load_registry()
     loaded = load_suite(suite)
     engine = choose_engine(launch, loaded.engine, registry)
-    return with_states(make_plan(loaded, registry, engine.device, changes), Store(results), registry), engine
+    plan = make_plan(loaded, registry, engine.device, changes)
+    snapshot = Snapshot.read(Store(results))
+    return with_states(plan, snapshot, registry), engine, snapshot
 
 
 def run_suite(
@@ -96,48 +102,41 @@ def run_suite(
     Raises:
         UserError: the suite, the changes, the engine or the results folder are wrong; nothing was run then.
     """
-    suite, results = Path(suite), Path(results)
-    store = Store(results)
-    plan, engine = planned(suite, results, launch, changes)
-    plan = with_sources(plan, load_registry())
-    engine.check()
-    store.check_writable()
-    again = forced.unfinished(results, plan.name) if selection.force else {}
-    redone = {item.run.id for item in plan.runs if item.run.id in again and item.revision != again[item.run.id]}
-    chosen = {item.run.id: replace(selection, force=selection.force and item.run.id not in redone) for item in plan.runs}
-    jobs = _longest_first(
-        [job for item in plan.runs if (job := chosen[item.run.id].job(item, item.state != "failed" or store.has_checkpoint(item.run.id)))], store
-    )
-    Leases(results / "leases").sweep()
-    store_blocked(plan.blocked, store)
     registry = load_registry()
+    plan, engine, snapshot = planned(Path(suite), Path(results), launch, changes)
+    plan = with_sources(plan, registry)
+    engine.check()
+    snapshot.store.check_writable()
+    forcing = Forcing.read(snapshot.store.path, plan) if selection.force else None
+    jobs = _longest_first(_jobs(plan, selection, forcing, snapshot.store), snapshot)
+    Leases(snapshot.store.path / "leases").sweep()
+    store_blocked(plan.blocked, snapshot)
     datasets = list(dict.fromkeys(cast("DataSet", assemble(job.run, registry).dataset) for job in jobs))
     prepare(datasets)
-    _forget_states([item.run.id for item in plan.runs if (selection.force and item.run.id not in again) or item.state == "done"], again, results)
-    if selection.force:
-        forced.begin(results, plan.name, {item.run.id: again.get(item.run.id, item.revision) for item in plan.runs})
-    with Progress(engine.goes_on) as progress:
+    _forget_states(plan, forcing, snapshot)
+    if forcing is not None:
+        forcing.begin()
+    with Progress(engine.detached) as progress:
         _announce(plan, len(jobs), engine, progress)
-        for line in overlap.warnings(datasets):
+        for line in [*overlap.warnings(datasets), *(forcing.remarks() if forcing else ())]:
             progress.say(line)
-        if again:
-            progress.say(f"continues a --force that was interrupted: {len(redone)} of its {len(again)} runs were run again before")
-        work = Work(results, jobs, progress.watch(jobs), limits)
-        _execute(engine, work, plan.name)
-    progress.summary(results, len(plan.blocked))
-    failed_before = _remarks(plan, jobs, progress)
-    undone = len(work.left) + len(work.cancelled)
-    if selection.force and not undone:
-        forced.end(results, plan.name)
-    if undone and engine.goes_on and not work.followed:
-        progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
-        return 0
-    if work.cancelled:
-        progress.say(f"{len(work.cancelled)} runs were taken back by `latentbench cancel`; the same command goes on with them")
-    elif undone and not work.stop():
-        progress.say(f"{undone} runs are not done, and nobody works on them; the same command goes on")
-    _print_leaderboard(plan, results)
-    return work.failed + undone + len(plan.blocked) + failed_before
+        work = Work(snapshot.store.path, jobs, progress.watch(jobs), limits)
+        _execute(engine, work, plan.name, snapshot)
+    if forcing is not None and not work.left and not work.cancelled:
+        forcing.end()
+    return _concluded(plan, engine, work, jobs, progress)
+
+
+def _jobs(plan: Plan, selection: Selection, forcing: Forcing | None, store: Store) -> list[Job]:
+    """What is to be done about the runs of a plan."""
+    jobs, redone = [], forcing.redone if forcing else frozenset()
+    for item in plan.runs:
+        chosen = replace(selection, force=item.run.id not in redone) if forcing else selection
+        whole = not (item.state.trained and chosen.retries(item.state)) or store.has_checkpoint(item.run.id)
+        job = chosen.job(item, whole)
+        if job is not None:
+            jobs.append(job)
+    return jobs
 
 
 def run_queued(results: Path, launch: Launch = DEFAULT_ENGINE, limits: Limits = NO_LIMITS) -> int:
@@ -161,35 +160,53 @@ def run_queued(results: Path, launch: Launch = DEFAULT_ENGINE, limits: Limits = 
     return failed
 
 
-def _execute(engine: Engine, work: Work, suite: str) -> None:
-    """Have the engine do the work, with its queue file beside it, which stays where the runs go on without this process."""
-    prune(work.results, work.store, suite)
+def _execute(engine: Engine, work: Work, suite: str, snapshot: Snapshot) -> None:
+    """Have the engine do the work, with a queue file of it, which stays where the runs outlive this process."""
+    prune(work.results, snapshot, suite)
     if not work.left:
         return
-    queue = enqueue(work.results, suite, work.left, engine.goes_on)
+    queue = enqueue(work.results, suite, work.left, engine.detached)
     work.asked = lambda job: queue.exists()
     stays = False
     try:
         engine.run(work)
-        stays = engine.goes_on and bool(work.left) and not work.stop()
+        stays = engine.detached and bool(work.left) and not work.stop()
     except KeyboardInterrupt:
-        stays = engine.goes_on
+        stays = engine.detached
         raise
     finally:
-        work.let_go()
+        work.release_all()
         if not stays:
             with suppress(OSError):  # the next invocation of the suite removes it
                 queue.unlink(missing_ok=True)
 
 
-def _forget_states(run_ids: Iterable[str], kept: Collection[str], results: Path) -> None:
+def _concluded(plan: Plan, engine: Engine, work: Work, jobs: Sequence[Job], progress: Progress) -> int:
+    """Say what was done and what not, and show the leaderboard; return how many runs have failed or were left."""
+    progress.summary(work.results, len(plan.blocked))
+    failed_before = _remarks(plan, jobs, progress)
+    undone = len(work.left) + len(work.cancelled)
+    if undone and engine.detached and not work.followed:
+        progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
+        return 0
+    if work.cancelled:
+        progress.say(f"{len(work.cancelled)} runs were taken back by `latentbench cancel`; the same command continues them")
+    elif undone and not work.stop():
+        progress.say(f"{undone} runs are not done, and no process works on them; the same command continues them")
+    _print_leaderboard(plan, work)
+    return work.failures + undone + len(plan.blocked) + failed_before
+
+
+def _forget_states(plan: Plan, forcing: Forcing | None, snapshot: Snapshot) -> None:
     """Remove the states of runs that start from the beginning, or that are done, as when they were killed at the last moment.
 
-    Runs that others work on keep theirs, and so do those `kept`.
+    Runs that other processes work on keep theirs, and so do those of a --force that is continued.
     """
-    store, busy = Store(results), Leases(results / "leases").busy()
-    for run_id in (store.saved_states() & set(run_ids)) - busy - set(kept):
-        store.forget_state(run_id)
+    again = set() if forcing is None else set(forcing.interrupted)
+    over = {item.run.id for item in plan.runs if (forcing is not None and item.run.id not in again) or item.state.kind is Kind.DONE} - again
+    if snapshot.saved & over:
+        for run_id in (snapshot.saved & over) - Leases(snapshot.store.path / "leases").busy():
+            snapshot.store.forget_state(run_id)
 
 
 def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None:
@@ -207,35 +224,31 @@ def _announce(plan: Plan, jobs: int, engine: Engine, progress: Progress) -> None
 def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> int:
     """Say what was not run, and how it would be; return how many of these runs have failed before."""
     tried = {job.run.id for job in jobs}
-    already = [item for item in plan.runs if item.state == "failed" and item.run.id not in tried]
-    stale = sum(item.state == "stale" and item.run.id not in tried for item in plan.runs)
+    already = [item for item in plan.runs if item.state.kind is Kind.FAILED and item.run.id not in tried]
+    stale = [item for item in plan.runs if item.state.kind is Kind.STALE]
+    left = sum(item.run.id not in tried for item in stale)
     if already:
         progress.say(f"{len(already)} runs failed before and were not tried again; --retry all does")
-    if stale:
-        further = (
-            " and --accept stale measures what they lack on the stored models" if any(i.state == "stale" and i.lacking for i in plan.runs) else ""
-        )
-        progress.say(f"{stale} stored runs are stale: their code has changed since; --refresh stale runs them again{further}")
+    if left:
+        further = " and --accept stale measures what they lack on the stored models" if any(item.state.lacking for item in stale) else ""
+        progress.say(f"{left} stored runs are stale: their code has changed since; --refresh stale runs them again{further}")
     return len(already)
 
 
-def _longest_first(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """Jobs by what they are expected to take, those that nothing is known of first: a long run that starts last keeps everybody waiting."""
-    seconds = speeds(store)
+def _longest_first(jobs: Sequence[Job], snapshot: Snapshot) -> list[Job]:
+    """Jobs by what they are expected to take, those that nothing is known of first: everything waits for a long run that starts last."""
+    seconds = speeds(snapshot)
     return sorted(jobs, key=lambda job: -expected(job.run, seconds, float("inf")))
 
 
-def _print_leaderboard(plan: Plan, results: Path) -> None:
+def _print_leaderboard(plan: Plan, work: Work) -> None:
     """The suite's table over its own runs and evaluations. That it cannot be made is no failure of the runs."""
-    if plan.leaderboard is None:
-        return
-    states = Store(results).run_states()
     ids = frozenset(item.run.id for item in plan.runs)
-    if not any(states.get(run_id, {}).get("status") == "done" for run_id in ids):
+    if plan.leaderboard is None or not any(run_state(*work.store.state_of(run_id)).trained for run_id in ids):
         return
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
     query = Query(**plan.leaderboard.model_dump(), run_ids=ids, evaluations=evaluations, values_of="runs")
     try:
-        print("\n" + render(compare([results], query)))
+        print("\n" + render(compare([work.results], query)))
     except UserError as error:
         print(f"\nno leaderboard: {error}")

@@ -222,7 +222,7 @@ import torch
 from torch.distributions import Normal
 
 from latentbench import hookimpl
-from latentbench.api import DataSet, Evaluation, Metric, Outcome, Split, Splits, TorchFamily, cached
+from latentbench.api import DataSet, Evaluation, Measure, Metric, Outcome, Split, Splits, TorchFamily, cached
 
 SCALE = 1.0
 
@@ -270,6 +270,7 @@ class Counted(Evaluation):
     """Notes each call in a file."""
 
     name = "counted"
+    metrics = {"counted": Measure(None, "none", "The scale.")}
 
     def __init__(self, options):
         pass
@@ -284,6 +285,7 @@ class CountedToo(Counted):
     """The same under another name."""
 
     name = "counted_too"
+    metrics = {"counted_too": Measure(None, "none", "The scale.")}
 
 
 @hookimpl

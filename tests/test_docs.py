@@ -14,6 +14,7 @@ from latentbench.execution.progress import Progress
 from latentbench.execution.work import Work
 from latentbench.part import Options
 from latentbench.registry import KINDS
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.suites.launch import Launch, choose_engine
 from latentbench.suites.plan import make_plan
@@ -91,7 +92,7 @@ def test_the_engine_in_contributing_works(contributing, tmp_path, make_run, regi
     work = Work(tmp_path / "r", jobs, Progress().watch(jobs))
     engine.run(work)
     assert not work.left
-    assert {row["status"] for row in Store(tmp_path / "r").run_states().values()} == {"done"}
+    assert {row["status"] for row in Snapshot.read(Store(tmp_path / "r")).rows.values()} == {"done"}
 
 
 def test_the_profile_in_the_readme_is_one(readme, tmp_path, registry):

@@ -81,7 +81,7 @@ def test_a_new_setting_of_runs(make_run):
 
 def test_options_of_evaluations(make_run, registry, tmp_path, suite_file):
     """The id of an evaluation leaves them out too, and it is given the neutral value when it runs."""
-    from latentbench.api import Evaluation, Metric, Outcome
+    from latentbench.api import Evaluation, Measure, Metric, Outcome
     from latentbench.part import Options
 
     class Options_(Options):
@@ -89,6 +89,7 @@ def test_options_of_evaluations(make_run, registry, tmp_path, suite_file):
 
     class Measured(Evaluation):
         name = "measured"
+        metrics = {"power": Measure(None, "none", "The option.")}
         options_model = Options_
 
         def __init__(self, options):

@@ -13,6 +13,7 @@ from latentbench import hookimpl
 from latentbench.data.dataset import DataSet
 from latentbench.errors import MissingPluginError, UserError
 from latentbench.evaluation.contract import Evaluation
+from latentbench.measure import Measure
 from latentbench.models.family import Family, IterativeFamily
 from latentbench.models.network import Network
 from latentbench.part import Options, Part
@@ -148,10 +149,12 @@ COSTLESS = type("Costless", (Family,), {"name": "costless", "encode": None, "cos
         ("families", toy(protocols={"paper": 3}), "Other has protocols = {'paper': 3}; they must be a mapping from names to mappings"),
         (
             "evaluations",
-            toy(Numbers, better={"one": "Lower"}),
-            "Other has better = {'one': 'Lower'}; it must be a mapping from metrics to 'lower' or 'higher'",
+            toy(Numbers, metrics={"one": Measure("Lower", "nats", "One.")}),
+            "Other declares the metric 'one' with better = 'Lower'; it must be 'lower', 'higher' or None",
         ),
-        ("evaluations", toy(Numbers, better="lower"), "Other has better = 'lower'; it must be a mapping"),
+        ("evaluations", toy(Numbers, metrics="lower"), "Other has metrics = 'lower'; it must be a mapping"),
+        ("evaluations", toy(Numbers, metrics={"one": Measure(None, "nats", "")}), "Other declares the metric 'one' without a unit or a meaning"),
+        ("families", toy(measures={"nelbo": "lower"}), "Other has measures = {'nelbo': 'lower'}; it must be a mapping"),
         ("datasets", toy(Images, data_shape=[8, 8]), "Other has the data_shape [8, 8]; it must be a tuple of positive numbers"),
         ("datasets", toy(Images, data_shape=(1, 8, 0)), "it must be a tuple of positive numbers"),
         (

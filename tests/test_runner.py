@@ -8,10 +8,12 @@ from multiprocessing import forkserver
 import pandas as pd
 import pytest
 
-from latentbench.execution.execute import InterruptedRunError, execute
+from latentbench.execution.control import Control, InterruptedRunError
+from latentbench.execution.execute import execute
 from latentbench.execution.work import Work
 from latentbench.files import cannot_store
 from latentbench.registry import load_registry
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.runner import Selection, planned, run_suite
 from latentbench.suites.launch import Launch
@@ -78,32 +80,32 @@ def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(invocation
 def test_a_folder_that_becomes_read_only_ends_a_suite_and_the_same_call_goes_on(suite, tmp_path, disk, monkeypatch):
     assert run_suite(suite, tmp_path / "calm", INLINE) == 0
     small = disk(1024)
-    results, end = small.folder / "r", Work.end
+    results, finished = small.folder / "r", Work.finished
 
-    def end_then_fail(work, job, failure):
-        end(work, job, failure)
+    def finish_then_fail(work, job, failure):
+        finished(work, job, failure)
         small.remount("ro")
 
-    monkeypatch.setattr(Work, "end", end_then_fail)
+    monkeypatch.setattr(Work, "finished", finish_then_fail)
     with pytest.raises(OSError, match="Read-only") as error:
         run_suite(suite, results, INLINE)
     assert cannot_store(error.value)
     monkeypatch.undo()
     small.remount("rw")
-    assert len(Store(results).run_states()) == 1
+    assert len(Snapshot.read(Store(results)).rows) == 1
     assert run_suite(suite, results, INLINE) == 0
     assert same(results, tmp_path / "calm")
 
 
 def test_force_does_not_go_on_from_a_state(suite, tmp_path, registry):
     """The state's step shows: it says that the run was at its end, so that going on would train nothing and record nothing."""
-    plan, _ = planned(suite, tmp_path / "r", INLINE, Changes())
+    plan, *_ = planned(suite, tmp_path / "r", INLINE, Changes())
     results = tmp_path / "r"
     for selection, steps in ((Selection(), 0), (Selection(force=True), 3)):
         for item in plan.runs:
             shutil.rmtree(results, ignore_errors=True)
             with pytest.raises(InterruptedRunError):
-                execute(selection.job(item), registry, Store(results), "cpu", stopping=lambda: True)
+                execute(selection.job(item), registry, Store(results), "cpu", Control(stopping=lambda: True))
             state = Store(results).read_state(item.run.id)
             state["step"].fill_(3)
             Store(results).write_state(item.run.id, state)
@@ -158,13 +160,13 @@ def test_two_that_force_at_once_run_every_run_once(suite, tmp_path):
     """What a job was made for is over as soon as another process has done it."""
     assert run_suite(suite, tmp_path / "r", INLINE) == 0
     began = set(pd.read_parquet(tmp_path / "r" / "runs")["started"])
-    plan, _ = planned(suite, tmp_path / "r", INLINE, Changes())
+    plan, *_ = planned(suite, tmp_path / "r", INLINE, Changes())
     jobs = [Selection(force=True).job(item) for item in plan.runs]
     done = []
     for _ in range(2):
         work = Work(tmp_path / "r", jobs, Noted(done))
-        while (job := work.take()) is not None:
-            work.end(job, execute(job, load_registry(), work.store, "cpu"))
+        while (job := work.acquire()) is not None:
+            work.finished(job, execute(job, load_registry(), work.store, "cpu"))
     assert [what for what, _ in done] == ["ended", "ended", "left", "left"]
     assert not began & set(pd.read_parquet(tmp_path / "r" / "runs")["started"])
 

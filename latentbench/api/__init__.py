@@ -12,6 +12,7 @@ from latentbench.evaluation.contract import Evaluation
 from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
 from latentbench.evaluation.trained import Trained
 from latentbench.files import sha256_of
+from latentbench.measure import Measure
 from latentbench.models.codes import Code, PointCode, Posterior
 from latentbench.models.estimator import Estimator
 from latentbench.models.family import AmortisedFamily, Family, IterativeFamily
@@ -37,6 +38,7 @@ __all__ = [
     "Likelihood",
     "LocationScaleFamily",
     "Loss",
+    "Measure",
     "Metric",
     "Network",
     "Options",

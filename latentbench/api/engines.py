@@ -1,14 +1,14 @@
 """The door for authors of engines: what an engine is given, and how it has runs executed."""
 
-from latentbench.engine import Engine
+from latentbench.engine import Engine, Limits, Watcher, Work
 from latentbench.errors import UserError
-from latentbench.execution.execute import InterruptedRunError, OtherCodeError, execute, traceback_of
+from latentbench.execution.control import Control, InterruptedRunError
+from latentbench.execution.execute import OtherCodeError, execute
 from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError, Leases
 from latentbench.execution.progress import Progress
-from latentbench.execution.speeds import expected, memories
-from latentbench.execution.work import Limits, Work
 from latentbench.execution.worker import work_off
+from latentbench.failure import Failure, FailureKind
 from latentbench.files import StoringError, cannot_store, storing
 from latentbench.numbers import CountOrAuto, Duration, Numbers, parse_numbers
 from latentbench.part import Options
@@ -17,9 +17,12 @@ from latentbench.results.store import Store
 from latentbench.suites.launch import Launch, choose_engine
 
 __all__ = [
+    "Control",
     "CountOrAuto",
     "Duration",
     "Engine",
+    "Failure",
+    "FailureKind",
     "InterruptedRunError",
     "Job",
     "Launch",
@@ -33,15 +36,13 @@ __all__ = [
     "Store",
     "StoringError",
     "UserError",
+    "Watcher",
     "Work",
     "cannot_store",
     "choose_engine",
     "execute",
-    "expected",
     "load_registry",
-    "memories",
     "parse_numbers",
     "storing",
-    "traceback_of",
     "work_off",
 ]

@@ -21,7 +21,7 @@ from latentbench.cli import completion
 from latentbench.errors import UserError, nearest, shortened
 
 if TYPE_CHECKING:
-    from latentbench.execution.work import Limits
+    from latentbench.engine import Limits
     from latentbench.reporting.query import Query
     from latentbench.runner import Selection
     from latentbench.suites.expand import Changes
@@ -152,7 +152,7 @@ class LimitFlags:
         Raises:
             UserError: the time is not one.
         """
-        from latentbench.execution.work import Limits
+        from latentbench.engine import Limits
         from latentbench.numbers import Duration
 
         return Limits(None if self.time_limit is None else _parsed(self.time_limit, "--time-limit", Duration.parse).seconds, self.fail_fast)
@@ -224,11 +224,11 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _failure_kinds(text: str) -> frozenset[str]:
-    from latentbench.execution.execute import FAILURE_KINDS
+    from latentbench.failure import FailureKind
 
     names = frozenset(_names(text))
-    for name in sorted(names - {"all", *FAILURE_KINDS}):
-        known = f"{nearest(name, FAILURE_KINDS)}; known: all, {', '.join(FAILURE_KINDS)}"
+    for name in sorted(names - {"all", *FailureKind}):
+        known = f"{nearest(name, list(FailureKind))}; known: all, {', '.join(FailureKind)}"
         raise UserError(f"unknown kind of failure '{name}'{known}", where=f"--retry {text}")
     return names
 

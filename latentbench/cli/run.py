@@ -26,8 +26,7 @@ def run(
 def plan(suite: SuitePath, *, results: Results = DEFAULT_RESULTS, changes: ChangeFlags, engine: EngineFlags) -> None:
     """Print every run of a suite with its id, its state and the expected cost. Trains nothing."""
     from latentbench.reporting.plans import plan_text
-    from latentbench.results.store import Store
     from latentbench.runner import planned
 
-    made, _ = planned(suite, results, engine.launch(), changes.changes())
-    print(plan_text(made, Store(results)))
+    made, _, snapshot = planned(suite, results, engine.launch(), changes.changes())
+    print(plan_text(made, snapshot))

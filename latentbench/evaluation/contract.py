@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Generator
 
 from latentbench.evaluation.outcome import Outcome
 from latentbench.evaluation.trained import Trained
+from latentbench.measure import Measure
 from latentbench.part import Options, Part
-
-Better = Literal["lower", "higher"]
 
 
 class Evaluation(Part, ABC):
     """Base of all evaluations. `inapplicable` says what a run must have (labels, a linear decoder, a posterior)."""
 
-    better: ClassVar[Mapping[str, Better]] = {}
-    """Metric -> whether lower or higher is better, for the metrics where one is, another evaluation's included; leaderboards sort and mark by it, and
-    a suite is refused whose leaderboard has a metric that only evaluations declare which it does not ask for."""
+    metrics: ClassVar[Mapping[str, Measure]] = {}
+    """Every metric that it may return, with its direction, unit and meaning: leaderboards sort by them, and any other metric is refused."""
+    reports_costs: ClassVar[bool] = False
+    """Whether it also returns the costs that the family declares in its `measures`."""
 
     def __init__(self, options: Options) -> None:
         pass

@@ -31,20 +31,18 @@ def compact(results: Path) -> int:
     if not store.exists():
         raise UserError(f"results folder {results} has no results")
     store.check_writable()
-    if not leases.take(COMPACTION, "compaction"):
-        raise UserError(f"results folder {results} is being compacted already; `latentbench status` shows where")
     heartbeat = Heartbeat(leases)
-    heartbeat.begin(COMPACTION)
+    if not heartbeat.acquire(COMPACTION, "compaction"):
+        raise UserError(f"results folder {results} is being compacted already; `latentbench status` shows where")
     try:
-        working = leases.busy()  # runs that were taken before; none is taken from now on
+        working = leases.busy()  # runs that were acquired before; none is from now on
         if working:
             raise UserError(f"results folder {results}: {len(working)} runs are being worked on; `latentbench status` shows them")
         return join_fragments(store, lambda: leases.check(COMPACTION))
     except LeaseLostError as error:
         raise UserError(f"compaction of {results} was held up for so long that runs began meanwhile; nothing is lost, repeat it") from error
     finally:
-        heartbeat.end(COMPACTION)
-        leases.give_back(COMPACTION)
+        heartbeat.release(COMPACTION)
 
 
 def join_fragments(store: Store, check: Callable[[], None] = lambda: None) -> int:

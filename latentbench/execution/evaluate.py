@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from numbers import Real
 from types import NoneType
@@ -15,10 +16,12 @@ import torch
 from torch import Tensor
 
 from latentbench.contract import check_class, described, origin
-from latentbench.errors import UserError
+from latentbench.errors import UserError, nearest
 from latentbench.evaluation.contract import Evaluation
 from latentbench.evaluation.outcome import Metric, Outcome, PerUnit
 from latentbench.evaluation.trained import Trained
+from latentbench.measure import Measure
+from latentbench.models.family import Family
 from latentbench.neutral import with_neutral
 from latentbench.registry import Registry
 from latentbench.results.provenance import environment, evaluation_sources, hardware
@@ -51,7 +54,7 @@ def evaluate(
             part = registry.evaluation(item.name)
             evaluation = part(part.options_model.model_validate(with_neutral(part.options_model, item.options)))
             outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
-            check_outcome(part, outcome)
+            check_outcome(part, outcome, trained.model.family)
         except unstored:
             raise
         except Exception as error:  # foreign code may fail in any way; what else was measured is worth keeping
@@ -59,16 +62,21 @@ def evaluate(
         else:
             place = hardware(str(trained.model.device))
             measured = {"started": began, "seconds": time.monotonic() - start, "host": place["host"], "device_name": place["device_name"]}
-            measured |= {"sources": json.dumps(evaluation_sources(part)), "versions": json.dumps(environment())}
+            measured |= {
+                "sources": json.dumps(evaluation_sources(part)),
+                "metrics": _declarations(outcome, _declared(part, trained.model.family)),
+                "versions": json.dumps(environment()),
+            }
             _store(outcome, run_id, item, measured, store)
     return failures
 
 
-def check_outcome(part: type[Evaluation], outcome: object) -> None:
+def check_outcome(part: type[Evaluation], outcome: object, family: Family) -> None:
     """Hold what an evaluation returned against its contract.
 
     Raises:
-        UserError: it is something else, or a metric or its standard error is not finite. Numbers of single units may be: not all have every metric.
+        UserError: it is something else, a metric is not declared, or a metric or its standard error is not finite. Numbers of single units may be:
+            not all have every metric.
     """
     what = f"{origin(part)}.evaluate(...)"
     check_class(what, outcome, Outcome)
@@ -80,6 +88,7 @@ def check_outcome(part: type[Evaluation], outcome: object) -> None:
         for name, value in (("value", metric.value), ("standard_error", metric.standard_error), ("n", metric.n), ("index", metric.index)):
             if isinstance(value, bool) or not isinstance(value, Real if name == "value" else (Real, NoneType)):
                 raise UserError(f"{what} returned the metric '{metric.name}' with {name} = {value!r}, expected a number")
+        _check_declared(what, metric, _declared(part, family))
     for unit in outcome.units:
         check_class(f"{what}.units", unit, PerUnit)
         if not (isinstance(unit.values, Tensor) and unit.values.ndim == 1):
@@ -92,6 +101,27 @@ def check_outcome(part: type[Evaluation], outcome: object) -> None:
     wrong = [text for metric in outcome.metrics if (text := _not_finite(metric))]
     if wrong:
         raise UserError(", ".join(wrong[:MAX_TOLD]) + (f" and {len(wrong) - MAX_TOLD} more" if len(wrong) > MAX_TOLD else ""))
+
+
+def _declared(part: type[Evaluation], family: Family) -> dict[str, Measure]:
+    """The metrics that an evaluation of a model may return."""
+    return {**(family.measures if part.reports_costs else {}), **part.metrics}
+
+
+def _declarations(outcome: Outcome, declared: Mapping[str, Measure]) -> str:
+    """The declarations of the metrics that were measured, as JSON."""
+    return json.dumps({name: asdict(declared[name]) for name in sorted({metric.name for metric in outcome.metrics})})
+
+
+def _check_declared(what: str, metric: Metric, declared: Mapping[str, Measure]) -> None:
+    if metric.name not in declared:
+        raise UserError(
+            f"{what} returned the metric '{metric.name}', which is not declared{nearest(metric.name, declared)}; "
+            f"declared: {', '.join(declared) or 'none'}"
+        )
+    index = declared[metric.name].index
+    if metric.index_name != index:
+        raise UserError(f"{what} returned the metric '{metric.name}' with the index {metric.index_name!r}, and it declares {index!r}")
 
 
 def _not_finite(metric: Metric) -> str:

@@ -9,19 +9,58 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from latentbench.errors import UserError
 from latentbench.files import remove, write_atomically
+from latentbench.suites.plan import Plan
 
 
-def unfinished(results: Path, suite: str) -> dict[str, str | None]:
-    """Run id -> revision, of the runs that an interrupted invocation was to run again.
+@dataclass(frozen=True)
+class Forcing:
+    """A `--force` of one suite.
 
-    Raises:
-        UserError: the file is damaged.
+    Args:
+        path: its file.
+        interrupted: the revisions, by run id, of an interrupted one that this one continues.
+        revisions: the revisions that the store has now of the runs of the suite.
     """
-    path = _path(results, suite)
+
+    path: Path
+    interrupted: Mapping[str, str | None]
+    revisions: Mapping[str, str | None]
+
+    @classmethod
+    def read(cls, results: Path, plan: Plan) -> Forcing:
+        """What there is to do of a plan.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = results / "forced" / f"{hashlib.sha256(plan.name.encode()).hexdigest()[:16]}.json"
+        return cls(path, _read(path), {item.run.id: item.state.revision for item in plan.runs})
+
+    @property
+    def redone(self) -> frozenset[str]:
+        """The runs that were run again already."""
+        return frozenset(i for i, revision in self.revisions.items() if i in self.interrupted and revision != self.interrupted[i])
+
+    def begin(self) -> None:
+        """Note what is run again."""
+        write_atomically(self.path, json.dumps({i: self.interrupted.get(i, revision) for i, revision in self.revisions.items()}).encode())
+
+    def end(self) -> None:
+        """All of it was run again."""
+        remove(self.path)
+
+    def remarks(self) -> list[str]:
+        """What there is to say of it to the user."""
+        count = f"{len(self.redone)} of its {len(self.interrupted)} runs were run again before"
+        return [f"continues a --force that was interrupted: {count}"] if self.interrupted else []
+
+
+def _read(path: Path) -> dict[str, str | None]:
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
@@ -31,17 +70,3 @@ def unfinished(results: Path, suite: str) -> dict[str, str | None]:
     if not isinstance(found, dict) or not all(value is None or isinstance(value, str) for value in found.values()):
         raise UserError(f"{path} is damaged (it does not map run ids to revisions); remove it, and --force starts from the beginning")
     return found
-
-
-def begin(results: Path, suite: str, revisions: Mapping[str, str | None]) -> None:
-    """Note what is run again."""
-    write_atomically(_path(results, suite), json.dumps(dict(revisions)).encode())
-
-
-def end(results: Path, suite: str) -> None:
-    """All of it was run again."""
-    remove(_path(results, suite))
-
-
-def _path(results: Path, suite: str) -> Path:
-    return results / "forced" / f"{hashlib.sha256(suite.encode()).hexdigest()[:16]}.json"

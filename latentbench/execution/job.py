@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latentbench.imported import Sources
-from latentbench.results.store import EVALUATION_FAILED, revision
+from latentbench.results.states import run_state
 from latentbench.suites.evaluation_plan import EvaluationPlan
+from latentbench.suites.run_state import Kind
 from latentbench.suites.settings import Run
 
 
@@ -37,11 +38,9 @@ class Job:
 
         All, as long as the store has what it had; else what is missing, unless another process has seen the run fail.
         """
-        if row is None:
+        state = run_state(row, evaluated, self.evaluations)
+        if state.kind is Kind.MISSING:
             return replace(self, trained=False, seen=None)
-        if self.seen == revision(row, evaluated):
+        if state.revision == self.seen:
             return self
-        missing = tuple(e for e in self.evaluations if e.id not in evaluated)
-        if row["status"] == "failed" or row["failure_kind"] == EVALUATION_FAILED or not missing:
-            return None
-        return replace(self, evaluations=missing, trained=True, seen=revision(row, evaluated))
+        return replace(self, evaluations=state.lacking, trained=True, seen=state.revision) if state.kind is Kind.UNEVALUATED else None

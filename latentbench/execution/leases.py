@@ -1,11 +1,11 @@
 """Leases: which process works on which run, so that any number of invocations share one results folder and none runs a run twice at once.
 
-A lease is a small file that appears whole, by a hard link that fails where there is one already. Its owner touches it now and then; one that has not
-been touched for long is stale and may be taken over: the new lease has the next generation in its name, so that of several who try one succeeds. Ages
-are differences between times of the folder's own file system, so clocks of machines need not agree.
+A lease is a small file that appears whole, by a hard link that fails where there is one already. Its owner renews it by touching it now and then; one
+that was not renewed for long is stale and may be taken over: the new lease has the next generation in its name, so that of several owners who try one
+succeeds. Ages are differences between times of the folder's own file system, so clocks of machines need not agree.
 
-Compaction of the folder has a lease too. It is taken while no run is worked on, and no run is taken while it is held: each of both writes its own
-lease first and looks for the other's then.
+Compaction of the folder has a lease too. It is acquired while no run is worked on, and no run is acquired while it is held: each of both writes its
+own lease first and checks for the other's then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import time
 import uuid
 from collections.abc import Mapping
@@ -23,16 +22,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from latentbench.execution.process import is_gone, this_process
 from latentbench.files import listed, read_json, reading, remove, storing, write_atomically
 
 STALE_AFTER = 60.0
-"""Seconds without a touch after which a lease is nobody's."""
-TOUCH_EVERY = 10.0
-"""Seconds between two touches."""
+"""Seconds without renewal after which a lease has no owner any more."""
+RENEW_EVERY = 10.0
+"""Seconds between two renewals."""
 
 
 COMPACTION = "compaction"
-"""What the lease of a compaction is taken for, in place of a run's id."""
+"""The name of the lease of a compaction, in place of a run's id."""
 FIELDS = {"owner": str, "host": str, "place": str, "pid": int, "started": str, "about": str, "since": str}
 """What the file of a lease says."""
 
@@ -43,8 +43,8 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """What is known of a lease: what it is for, the host and process that work on it, since when by their clock, and the progress that was last
-    told (step, steps, steps a second). `problem` says that one of its files is damaged; what that would tell is missing then."""
+    """What is known of a lease: what it is for, the host and process that work on it, since when by their clock, and the progress that was told
+    last (step, steps, steps a second). `problem` says that one of its files is damaged; what that would tell is missing then."""
 
     about: str = ""
     host: str = ""
@@ -61,8 +61,8 @@ class Leases:
     folder: Path
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def take(self, run_id: str, about: str = "") -> bool:
-        """Whether this owner has got the run: it was free, or its lease was stale, and the folder is not being compacted. `about` says what it is.
+    def acquire(self, run_id: str, about: str = "") -> bool:
+        """Whether this owner has the run now: it was free, or its lease was stale, and the folder is not being compacted. `about` says what it is.
 
         Raises:
             OSError: as `storing`.
@@ -78,7 +78,7 @@ class Leases:
             return False
         now = self._now()
         others = {number for number, (path, seen) in self._held(run_id).items() if number != generation and not _is_stale(path, seen, now)}
-        if others or self._is_barred(run_id):  # another owner who looked at another time has got it too
+        if others or self._is_barred(run_id):  # another owner, who tried at the same time, has it too
             remove(self._path(run_id, generation))
             return False
         for path, _ in held.values():
@@ -96,12 +96,12 @@ class Leases:
     def check(self, run_id: str) -> None:
         """Raise a LeaseLostError unless the run is still this owner's.
 
-        It is touched before it is looked up, so that an owner who is about to take it over, as it seemed stale, meets the touch or is seen here.
+        It is renewed before it is looked up, so that an owner who is about to take it over, as it seemed stale, meets the renewal or is seen here.
         """
-        if not self.touch(run_id) or self._mine(run_id) is None:
+        if not self.renew(run_id) or self._mine(run_id) is None:
             raise LeaseLostError(f"run {run_id} was taken over by another process: its lease in {self.folder} is not this process's any more")
 
-    def touch(self, run_id: str, progress: tuple[int, int, float] | None = None) -> bool:
+    def renew(self, run_id: str, progress: tuple[int, int, float] | None = None) -> bool:
         """Say that this owner still works on the run, and its progress (step, steps, steps a second); False where another owner has taken it over."""
         mine = self._mine(run_id)
         if mine is None:
@@ -115,19 +115,19 @@ class Leases:
             write_atomically(self._progress_path(run_id), json.dumps(progress).encode())
         return True
 
-    def give_back(self, run_id: str) -> None:
+    def release(self, run_id: str) -> None:
         """End this owner's lease."""
         mine = self._mine(run_id)
         if mine is not None:
             remove(self._progress_path(run_id))
             remove(mine)
 
-    def give_back_all(self) -> None:
-        """End all leases of this owner, those too that it was interrupted in taking or giving back; one that cannot be removed grows stale."""
+    def release_all(self) -> None:
+        """End all leases of this owner, those too that it was interrupted in acquiring or releasing; one that cannot be removed grows stale."""
         with suppress(OSError):
             for run_id in self._files():
                 with suppress(OSError):
-                    self.give_back(run_id)
+                    self.release(run_id)
 
     def busy(self) -> set[str]:
         """The runs that are being worked on."""
@@ -169,7 +169,7 @@ class Leases:
         return Lease(seen["about"], seen["host"], seen["pid"], seen["since"], progress, problem)
 
     def _progress(self, run_id: str) -> tuple[tuple[int, int, float] | None, str | None]:
-        """The progress that was last told, or what is wrong with its file."""
+        """The progress that was told last, or what is wrong with its file."""
         path = self._progress_path(run_id)
         try:
             told = read_json(path)
@@ -231,27 +231,6 @@ class Leases:
         return now
 
 
-def this_process() -> dict[str, Any]:
-    """What tells this process from all others, on any machine and in any container."""
-    return {"host": platform.node(), "place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _place() -> str:
-    """Where process numbers mean the same: this boot of the machine, and the namespace of processes."""
-    with suppress(OSError):
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.stat('/proc/self/ns/pid').st_ino}"
-    return ""
-
-
-def is_gone(process: Mapping[str, Any]) -> bool | None:
-    """Whether a process (as `this_process`) has ended; None where that cannot be told, as for one of another machine or container."""
-    pid = process.get("pid")
-    if (process.get("host"), process.get("place")) != (platform.node(), _place()) or type(pid) is not int:
-        return None
-    began = _started(pid)
-    return began is None or began != str(process.get("started"))
-
-
 def _contents(files: Mapping[int, Path]) -> dict[int, tuple[Path, dict[str, Any]]]:
     """Files of leases with their content; a damaged one, which a killed process may have left, has none."""
     found = {}
@@ -293,21 +272,3 @@ def _is_stale(path: Path, seen: Mapping[str, Any], now: float) -> bool:
     with suppress(FileNotFoundError), reading(path):
         return now - path.stat().st_mtime > STALE_AFTER
     return True
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this machine began, in ticks since boot, so that a number that was used again is another process; None where it is gone."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        return None if fields[0] == "Z" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return None
-    except PermissionError:
-        pass
-    return ""

@@ -12,16 +12,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from latentbench.execution.job import Job
+from latentbench.engine import Job
+from latentbench.failure import Failure
 
 
 class Progress:
-    """Told by the engine how the runs go; tells the user. `goes_on` says that they go on when this process ends."""
+    """Told by the engine how the runs go; tells the user. `detached` says that the runs outlive this process."""
 
-    def __init__(self, goes_on: bool = False) -> None:
-        self.goes_on = goes_on
+    def __init__(self, detached: bool = False) -> None:
+        self.detached = detached
         self.console = Console(highlight=False)
-        self.failures: list[tuple[str, str]] = []
+        self.failures: list[tuple[str, Failure]] = []
         self.expected = self.ended_runs = 0
         self.began = time.monotonic()
         self.bars = Bars(
@@ -36,14 +37,14 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.total is not None:
             self.bars.stop()
-        if kind is KeyboardInterrupt and self.goes_on:
-            self.say(f"{self.ended_runs} of {self.expected} runs ended; the others go on: `latentbench status` shows them, `cancel` stops new ones")
+        if kind is KeyboardInterrupt and self.detached:
+            self.say(f"{self.ended_runs} of {self.expected} runs ended; the rest continue: `latentbench status` shows them, `cancel` stops new ones")
         elif kind is KeyboardInterrupt:
             ended = f"{self.ended_runs} of {self.expected} runs ended and are stored"
-            self.say(f"interrupted: {ended}, the others' states too; the same command goes on")
+            self.say(f"interrupted: {ended}, the others' states too; the same command resumes")
 
     def watch(self, jobs: Sequence[Job]) -> Self:
-        """Expect these runs, beside those before."""
+        """Expect these runs, in addition to those before."""
         self.expected += len(jobs)
         if self.console.is_terminal and jobs:
             if self.total is None:
@@ -62,7 +63,7 @@ class Progress:
         if job.run.id in self.tasks:
             self.bars.update(self.tasks[job.run.id], completed=step, total=steps)
 
-    def ended(self, job: Job, failure: str | None) -> None:
+    def ended(self, job: Job, failure: Failure | None) -> None:
         """Count the run, and print its line where there is no terminal."""
         if failure:
             self.failures.append((f"{job.label} ({job.run.id})", failure))
@@ -101,7 +102,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in words, as in 2 min 05 s."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -94,7 +94,7 @@ def _kept(store: Store, run_id: str) -> list[Path]:
 
 def _removed(leases: Leases, run_id: str, files: Sequence[Path]) -> bool:
     """Remove files of a run under its lease; False where another process works on it."""
-    if not leases.take(run_id, "prune"):
+    if not leases.acquire(run_id, "prune"):
         return False
     try:
         for path in files:
@@ -102,5 +102,5 @@ def _removed(leases: Leases, run_id: str, files: Sequence[Path]) -> bool:
     except LeaseLostError:
         return False
     finally:
-        leases.give_back(run_id)
+        leases.release(run_id)
     return True

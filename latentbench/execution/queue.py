@@ -18,15 +18,17 @@ from pydantic import ValidationError
 
 from latentbench.errors import UserError
 from latentbench.execution.job import Job
-from latentbench.execution.leases import Leases, is_gone, this_process
+from latentbench.execution.leases import Leases
+from latentbench.execution.process import is_gone, this_process
 from latentbench.files import listed, read_json, remove, write_atomically
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.settings import Run
 
-VERSION = 2
+VERSION = 3
 ENTRY = ("id", "about", "run", "evaluations", "trained", "seen")
-"""What a queue file says of a run; version 2 also says with which of its `sources` the run was planned."""
+"""What a queue file says of a run; since version 2 also with which of its `sources` the run was planned; since version 3 its `run` is a row."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Queued:
             raise _damaged(self.path, error) from error
 
 
-def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Path:
-    """Write a queue file. `goes_on` says that its runs go on without this process."""
+def enqueue(results: Path, suite: str, jobs: Iterable[Job], detached: bool) -> Path:
+    """Write a queue file. `detached` says that its runs outlive this process."""
     sources: dict[str, int] = {}  # many runs share one code
     entries = [
         {
             "id": job.run.id,
             "about": job.label,
-            "run": job.run.model_dump(mode="json"),
+            "run": job.run.to_row(),
             "evaluations": [asdict(evaluation) for evaluation in job.evaluations],
             "trained": job.trained,
             "seen": job.seen,
@@ -66,7 +68,7 @@ def enqueue(results: Path, suite: str, jobs: Iterable[Job], goes_on: bool) -> Pa
         }
         for job in jobs
     ]
-    owner = {} if goes_on else this_process()
+    owner = {} if detached else this_process()
     content = {"version": VERSION, "suite": suite, "owner": owner, "sources": [json.loads(text) for text in sources], "jobs": entries}
     path = results / "queue" / f"{re.sub(r'[^a-zA-Z0-9-]+', '_', suite)}.{uuid.uuid4().hex[:8]}.json"
     write_atomically(path, json.dumps(content).encode())
@@ -83,7 +85,7 @@ def queues(results: Path) -> list[Queued]:
     for path in listed(results / "queue", ".json"):
         try:
             content = read_json(path)
-            if content["version"] not in (1, VERSION):
+            if content["version"] not in range(1, VERSION + 1):
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads up to {VERSION}")
             entries = {str(entry["id"]): {**{name: entry[name] for name in ENTRY}, "sources": entry.get("sources", 0)} for entry in content["jobs"]}
             found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, list(content.get("sources", [{}]))))
@@ -94,25 +96,28 @@ def queues(results: Path) -> list[Queued]:
     return found
 
 
-def waiting(results: Path, store: Store) -> dict[str, Queued]:
-    """Queued runs by id, and a file that has them, in the order of the files."""
-    return {run_id: queue for queue in _thinned(results, store) for run_id in queue.entries}
+def waiting(results: Path, snapshot: Snapshot | None = None) -> dict[str, Queued]:
+    """Queued runs by id, and a file that has them, in the order of the files; by a snapshot of the folder, or as it is now."""
+    return {run_id: queue for queue in _thinned(results, snapshot) for run_id in queue.entries}
 
 
-def _thinned(results: Path, store: Store) -> list[Queued]:
+def _thinned(results: Path, snapshot: Snapshot | None) -> list[Queued]:
     """The queue files, with those of their runs that are queued still."""
     found = queues(results)
-    rows, evaluated = (store.run_states(), store.evaluated()) if found else ({}, {})
+    if not found:
+        return []
+    stored = snapshot or Snapshot.read(Store(results))
 
     def is_queued(queue: Queued, run_id: str) -> bool:
-        return run_id not in rows or queue.job(run_id).rest(rows[run_id], evaluated.get(run_id, set())) is not None
+        row = stored.rows.get(run_id)
+        return row is None or queue.job(run_id).rest(row, stored.measured.get(run_id, {})) is not None
 
     return [replace(queue, entries={i: entry for i, entry in queue.entries.items() if is_queued(queue, i)}) for queue in found]
 
 
-def prune(results: Path, store: Store, suite: str | None = None) -> None:
+def prune(results: Path, snapshot: Snapshot | None = None, suite: str | None = None) -> None:
     """Remove queue files none of whose runs is queued, and those of a `suite` whose process, on this machine, was killed."""
-    for queue in _thinned(results, store):
+    for queue in _thinned(results, snapshot):
         if not queue.entries or (queue.suite == suite and is_gone(queue.owner)):
             remove(queue.path)
 
@@ -131,11 +136,10 @@ def cancel(results: Path) -> Cancelled:
     Raises:
         UserError: there is no such folder, or, after the files were removed, something in it cannot be read.
     """
-    store = Store(results)
-    store.check_exists()
+    Store(results).check_exists()
     files = listed(results / "queue", ".json")
     try:
-        queued, working = set(waiting(results, store)), Leases(results / "leases").busy()
+        queued, working = set(waiting(results)), Leases(results / "leases").busy()
     except UserError as error:
         raise UserError(f"the queue of {results} is empty now; how many runs it had is not known: {error}") from error
     finally:
@@ -146,7 +150,8 @@ def cancel(results: Path) -> Cancelled:
 
 def _job(entry: Mapping[str, Any], sources: Sequence[Mapping[str, str]]) -> Job:
     evaluations = tuple(EvaluationPlan(**{**evaluation, "options": dict(evaluation["options"])}) for evaluation in entry["evaluations"])
-    return Job(Run(**entry["run"]), evaluations, entry["trained"], entry["seen"], dict(sources[entry["sources"]]), str(entry["about"]))
+    run = Run.from_row(entry["run"]) if "dataset_sources" in entry["run"] else Run(**entry["run"])
+    return Job(run, evaluations, entry["trained"], entry["seen"], dict(sources[entry["sources"]]), str(entry["about"]))
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -1,4 +1,4 @@
-"""A pilot: takes queued runs of a results folder, from whatever machine sees it, until none is left."""
+"""A pilot: does queued runs of a results folder, from whatever machine sees it, until none is left."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from latentbench.engine import Engine
+from latentbench.engine import NO_LIMITS, Engine, Limits, Watcher
 from latentbench.errors import UserError
 from latentbench.execution.execute import OtherCodeError, check_code
 from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases
 from latentbench.execution.queue import prune, waiting
-from latentbench.execution.work import FOLLOW_EVERY, NO_LIMITS, Limits, Watcher, Work
+from latentbench.execution.work import FOLLOW_EVERY, Work
 from latentbench.registry import Registry, load_registry
 from latentbench.results.store import Store
 
@@ -40,9 +40,9 @@ def refused(results: Path, device: str, registry: Registry) -> list[Refused]:
 
 
 def free_jobs(results: Path) -> list[tuple[Job, Path]]:
-    """The queued runs that nobody works on, each with its queue file, in the order of the files."""
-    others = Leases(results / "leases").busy()
-    return [(queue.job(run_id), queue.path) for run_id, queue in waiting(results, Store(results)).items() if run_id not in others]
+    """The queued runs that no process works on, each with its queue file, in the order of the files."""
+    busy = Leases(results / "leases").busy()
+    return [(queue.job(run_id), queue.path) for run_id, queue in waiting(results).items() if run_id not in busy]
 
 
 def _is_asked(files: Mapping[str, Path], job: Job) -> bool:
@@ -50,7 +50,7 @@ def _is_asked(files: Mapping[str, Path], job: Job) -> bool:
 
 
 def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Watcher], limits: Limits = NO_LIMITS) -> int:
-    """Do queued runs with `engine` until none is left that nobody works on; return how many failed here.
+    """Do queued runs with `engine` until none is left that no other process works on; return how many failed here.
 
     Runs whose queue file goes, as when it was cancelled, are not begun any more; runs that were planned with other code than this process has stay
     queued, as `refused` tells.
@@ -58,13 +58,13 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
     Args:
         results: the results folder, where an invocation has queued runs.
         engine: executes them, in this process or its children.
-        watch: who is told how a number of runs goes.
+        watch: makes what is told how these runs go.
         limits: of time and failures.
 
     Raises:
         UserError: the folder does not exist or cannot be written, a queue file is damaged, or the engine starts pilots instead of being one.
     """
-    if engine.goes_on:
+    if engine.detached:
         raise UserError(f"engine {engine.name} starts workers itself, and cannot be one; `latentbench run --engine {engine.name}` does")
     store, failed, over = Store(results), 0, set[str]()
     store.check_exists()
@@ -78,10 +78,10 @@ def work_off(results: Path, engine: Engine, watch: Callable[[Sequence[Job]], Wat
         try:
             engine.run(work)
         finally:
-            work.let_go()
-        failed, over = failed + work.failed, over | work.over
+            work.release_all()
+        failed, over = failed + work.failures, over | work.over
         if work.stop() or not (work.over or work.compacting):
-            break  # what is left is others' by now
+            break  # other processes work on what is left
         time.sleep(FOLLOW_EVERY if work.compacting else 0)
-    prune(results, store)
+    prune(results)
     return failed

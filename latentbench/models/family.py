@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from latentbench.measure import Measure
 from latentbench.models.codes import Code, PointCode, Posterior
 from latentbench.models.network import dictionary_of
 from latentbench.models.objective import Loss, Step
@@ -30,6 +31,8 @@ class Family(Part, nn.Module, ABC):
 
     cost: ClassVar[str]
     """The metric that training minimises, per image: `nelbo` or `sparse_coding_cost`. Also the first key of `costs`."""
+    measures: ClassVar[Mapping[str, Measure]] = {}
+    """Every cost that `costs` may return, with its direction, unit and meaning."""
     has_posterior: ClassVar[bool]
     """Whether `encode` returns a `Posterior`."""
     covaries: ClassVar[bool] = False
@@ -79,6 +82,11 @@ class AmortisedFamily(Family):
     """
 
     cost = "nelbo"
+    measures = {
+        "nelbo": Measure("lower", "nats", "Negative evidence lower bound per image, with one sample of the posterior."),
+        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less what its likelihood leaves out."),
+        "kl": Measure(None, "nats", "Divergence of the posterior from the prior, summed over latents."),
+    }
     has_posterior = True
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -113,6 +121,7 @@ class IterativeFamily(Family):
     """
 
     cost = "sparse_coding_cost"
+    measures = {"sparse_coding_cost": Measure("lower", "nats", "Sparse-coding objective of an image at its code.")}
     has_posterior = False
     features = 0
     ignores = frozenset({"encoder*", "estimator*", "beta", "training.beta_*", "training.temperature_*"})

@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from latentbench.measure import Measure
 from latentbench.models.codes import Code, PointCode
 from latentbench.models.family import IterativeFamily
 from latentbench.models.network import dictionary_of
@@ -111,6 +112,12 @@ class SparseCoder(IterativeFamily):
     """
 
     options_model: ClassVar[type[Options]] = SparseCodingOptions
+    measures = {
+        **IterativeFamily.measures,
+        "squared_error": Measure(None, "squared pixel values", "Squared error of the decoded code, summed over pixels."),
+        "penalty": Measure(None, "nats", "L1 norm of the code times its weight lambda."),
+        "kkt_residual": Measure(None, "pixel values", "Largest violation of the optimality conditions of a code; 0 at the optimum."),
+    }
     defaults = {"training.optimizer": "sgd", "training.schedule": "constant", "training.warmup": 0.0, "training.learning_rate": 0.1}
     protocols = {"paper": PAPER, "paper-2026": PAPER}
 

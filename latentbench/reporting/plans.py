@@ -9,7 +9,7 @@ from typing import Any
 from latentbench.execution.speeds import expected, speeds
 from latentbench.reporting.text import size, table
 from latentbench.results.disk import Disk, disk
-from latentbench.results.store import Store
+from latentbench.results.snapshot import Snapshot
 from latentbench.suites.expand import Unplanned
 from latentbench.suites.labels import joined
 from latentbench.suites.plan import Plan, Planned
@@ -18,16 +18,16 @@ IN_COLUMNS = ("latent_dim", "training.steps", "training.epochs")
 """Settings that may tell runs apart and have a column of their own."""
 
 
-def plan_text(plan: Plan, store: Store) -> str:
+def plan_text(plan: Plan, snapshot: Snapshot) -> str:
     """Every run with its id and state, combinations that are left out, and totals."""
-    columns = _columns(speeds(store))
+    columns = _columns(speeds(snapshot))
     return "\n".join(
         [
             table([[column(item) for column in columns.values()] for item in plan.runs], list(columns)),
             *_left_out(plan),
             f"\n{plan.name}: {plan.description}" if plan.description else "",
             _totals(plan),
-            _space(disk(plan, store)),
+            _space(disk(plan, snapshot.store)),
             *([f"to be compared with {', '.join(plan.expect)}"] if plan.expect else []),
             *(f"note: {note}" for note in plan.notes),
         ]
@@ -53,7 +53,7 @@ def _columns(known: Mapping[tuple[str, ...], float]) -> dict[str, Callable[[Plan
         "further": lambda item: joined({name: value for name, value in item.varying.items() if name not in IN_COLUMNS}),
         "length": _length,
         "expected": lambda item: f"{seconds:.1f} s" if (seconds := expected(item.run, known, 0.0)) else "",
-        "state": lambda item: f"{item.state} ({item.why})" if item.why else item.state,
+        "state": lambda item: str(item.state),
     }
 
 
@@ -82,7 +82,7 @@ def _words(settings: Mapping[str, Any]) -> str:
 
 
 def _totals(plan: Plan) -> str:
-    counts = Counter(item.state for item in plan.runs)
+    counts = Counter(item.state.kind for item in plan.runs)
     states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none"
     left_out = f"{len(plan.inapplicable)} combinations left out, {len(plan.blocked)} blocked"
     return f"{len(plan.runs)} distinct runs ({states}), {left_out}; {plan.models} models that differ in more than the seed"

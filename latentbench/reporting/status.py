@@ -12,6 +12,7 @@ from latentbench.execution.leases import Lease, Leases
 from latentbench.execution.progress import duration
 from latentbench.execution.queue import waiting
 from latentbench.reporting.text import table
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 
 MAX_QUEUED_SHOWN = 10
@@ -50,13 +51,13 @@ def status(results: Path) -> Status:
     """
     store = Store(results)
     store.check_exists()
-    rows = store.run_states()
-    kinds = [row["failure_kind"] for row in rows.values()]
-    outcomes = Counter(f"failed: {kind}" if isinstance(kind, str) else "done" for kind in kinds)  # pandas gives NaN for no failure
+    snapshot = Snapshot.read(store)
+    failures = map(snapshot.failure, snapshot.rows)
+    outcomes = Counter("done" if failure is None else f"failed: {failure.kind}" for failure in failures)
     leases = Leases(results / "leases").all()
     running = [_running(run_id, lease) for run_id, lease in sorted(leases.items())]
-    queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, store).items() if run_id not in leases}
-    return Status(dict(outcomes), running, queued, sorted(store.saved_states() - rows.keys() - leases.keys() - queued.keys()))
+    queued = {run_id: str(queue.entries[run_id].get("about")) for run_id, queue in waiting(results, snapshot).items() if run_id not in leases}
+    return Status(dict(outcomes), running, queued, sorted(snapshot.saved - snapshot.rows.keys() - leases.keys() - queued.keys()))
 
 
 def status_text(results: Path, status: Status) -> str:

@@ -18,7 +18,8 @@ import pandas as pd
 
 from latentbench.errors import UserError
 from latentbench.files import listed, opened, remove, storing, write_atomically
-from latentbench.results.store import UNFINISHED_MERGE, Store
+from latentbench.results.fragments import UNFINISHED_MERGE
+from latentbench.results.store import Store
 from latentbench.results.tables import TABLES, DamagedError
 from latentbench.results.tensors import read_tensors
 

@@ -19,7 +19,7 @@ from latentbench.part import Assembly
 
 TRAINING = (
     *("latentbench.execution.execute", "latentbench.models.numerics", "latentbench.suites.resolve", "latentbench.suites.settings"),
-    *("latentbench.training.schedules", "latentbench.training.train"),
+    *("latentbench.training.schedules", "latentbench.training.state", "latentbench.training.train"),
 )
 """Modules of the core that decide how models are trained."""
 EVALUATION = ("latentbench.execution.evaluate", *(f"latentbench.evaluation.{name}" for name in ("contract", "outcome", "trained")))

@@ -1,42 +1,66 @@
-"""The states of planned runs, from what a results folder has of them and the code that made it."""
+"""The states of runs, from what a results folder has of them and the code that made it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
 from typing import Any
 
-from latentbench.errors import failure_line
+from latentbench.failure import Failure
 from latentbench.imported import Sources
 from latentbench.part import Assembly
 from latentbench.registry import Registry
 from latentbench.results.provenance import changed, evaluation_sources, training_sources
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.state_code import other_code_in
-from latentbench.results.store import EVALUATION_FAILED, Store, revision
+from latentbench.results.store import revision
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.plan import Plan, Planned
+from latentbench.suites.run_state import MISSING, Kind, RunState
 
 MAX_FILES_SHOWN = 4
 """How many of the source files that have changed a message names."""
 
 
-def with_states(plan: Plan, store: Store, registry: Registry) -> Plan:
-    """The plan with the state of every run in `store`."""
-    rows, evaluated, measured_by = store.run_states(), store.evaluated(), store.evaluation_sources()
+def run_state(
+    row: Mapping[str, Any] | None,
+    evaluated: Collection[str],
+    asked: Sequence[EvaluationPlan] = (),
+    model: Sequence[str] = (),
+    measured: Mapping[str, Sequence[str]] | None = None,
+) -> RunState:
+    """What the store has of a run, compared with what is asked for.
+
+    Args:
+        row: its outcome, the columns `STATE`; None where it has no row.
+        evaluated: the ids of its evaluations that are there.
+        asked: the evaluations that it should have.
+        model: the source files that have changed since it was trained.
+        measured: evaluation id -> the source files that have changed since it was measured.
+    """
+    if row is None:
+        return MISSING
+    failure, trained = Failure.from_row(row), row["status"] == "done"
+    lacking = tuple(e for e in asked if e.id not in evaluated)
+    outdated = tuple(e for e in asked if measured and measured.get(e.id))
+    without = [f"without {', '.join(map(str, lacking))}"] * bool(lacking)
+    stale = [f"changed since: {_listed(sorted({*model, *chain(*(measured or {}).values())}))}"] * bool(model or outdated)
+    if not trained or (failure is not None and lacking):
+        kind, reasons = Kind.FAILED, [*([str(failure)] if failure else []), *stale]
+    elif model or (outdated and not lacking):
+        kind, reasons = Kind.STALE, [*stale, *without]
+    else:
+        kind, reasons = Kind.UNEVALUATED if lacking else Kind.DONE, [*without, *stale]
+    return RunState(kind, tuple(reasons), failure, trained, bool(model), lacking, outdated, revision(row, evaluated))
+
+
+def with_states(plan: Plan, snapshot: Snapshot, registry: Registry) -> Plan:
+    """The plan with the state of every run in a results folder."""
     code = _Code(registry)
-    saved = store.saved_states()
-    runs = []
-    for planned in plan.runs:
-        run_id, item = planned.run.id, planned
-        if run_id in rows:
-            item = _with_state(item, rows[run_id], evaluated.get(run_id, set()), measured_by.get(run_id, {}), code)
-        elif run_id in saved:
-            files = other_code_in(store.state_path(run_id), code.training(item.assembly))
-            item = replace(item, why="interrupted" + (f"; starts anew: its state was made by other code, {_listed(files)} changed" if files else ""))
-        runs.append(item)
-    return replace(plan, runs=tuple(runs))
+    return replace(plan, runs=tuple(replace(item, state=_state_of(item, snapshot, code)) for item in plan.runs))
 
 
 def with_sources(plan: Plan, registry: Registry) -> Plan:
@@ -58,29 +82,26 @@ class _Code:
         """The sources of a run and its evaluations."""
         return self.joined(item.assembly, tuple(e.name for e in item.evaluations))
 
+    def changed(self, since: str | None, now: Sources) -> list[str]:
+        """The files that have changed since sources were stored, as JSON."""
+        return [] if since is None else changed(self.stored(since), now)
+
     def _joined(self, assembly: Assembly, names: tuple[str, ...]) -> Sources:
         return {name: digest for part in names for name, digest in self.evaluation(part).items()} | dict(self.training(assembly))
 
 
-def _with_state(item: Planned, row: Mapping[str, Any], evaluated: set[str], measured_by: Mapping[str, str], code: _Code) -> Planned:
-    """A planned run with its state, from its row, the ids of its evaluations, and, as JSON, the sources that measured them."""
-
-    def since(text: Any, now: Sources) -> list[str]:
-        return changed(code.stored(text), now) if isinstance(text, str) else []  # a missing text comes back from pandas as NaN
-
-    lacking = tuple(e for e in item.evaluations if e.id not in evaluated)
-    trained = row["status"] == "done"
-    model = since(row["sources"], code.training(item.assembly)) if trained else []
-    measured = {e.id: since(measured_by.get(e.id, row["sources"]), code.evaluation(e.name)) for e in item.evaluations if e not in lacking}
-    outdated = tuple(e for e in item.evaluations if measured.get(e.id))
-    item = replace(item, revision=revision(row, evaluated), trained=trained, other_code=bool(model), lacking=lacking, outdated=outdated)
-    without = [f"without {', '.join(map(str, lacking))}"] * bool(lacking)
-    stale = [f"changed since: {_listed(sorted({*model, *chain(*measured.values())}))}"] * bool(model or outdated)
-    if not trained or (row["failure_kind"] == EVALUATION_FAILED and lacking):
-        why = failure_line(row["failure_kind"], str(row["failure_message"]))
-        return replace(item, state="failed", why="; ".join([why, *stale]), failure_kind=row["failure_kind"])
-    state = "stale" if model or (outdated and not lacking) else "unevaluated" if lacking else "done"
-    return replace(item, state=state, why="; ".join([*stale, *without] if state == "stale" else [*without, *stale]))
+def _state_of(item: Planned, snapshot: Snapshot, code: _Code) -> RunState:
+    """The state of a planned run."""
+    run_id = item.run.id
+    row, there = snapshot.rows.get(run_id), snapshot.measured.get(run_id, {})
+    if row is None and run_id in snapshot.saved:
+        files = other_code_in(snapshot.store.state_path(run_id), code.training(item.assembly))
+        return RunState(Kind.INTERRUPTED, (f"starts anew: its state was made by other code, {_listed(files)} changed",) if files else ())
+    if row is None:
+        return MISSING
+    model = code.changed(row["sources"], code.training(item.assembly)) if row["status"] == "done" else []
+    measured = {e.id: code.changed(there[e.id] or row["sources"], code.evaluation(e.name)) for e in item.evaluations if e.id in there}
+    return run_state(row, there, item.evaluations, model, measured)
 
 
 def _listed(files: Sequence[str]) -> str:

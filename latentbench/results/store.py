@@ -22,36 +22,25 @@ import io
 import json
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from latentbench.errors import UserError
 from latentbench.files import FolderError, listed, remove, write_atomically
-from latentbench.results.tables import TABLES, DamagedError, check_json, check_version, compact_number, damaged, read_fragment, table_schema, to_bytes
+from latentbench.results.fragments import Tables
+from latentbench.results.tables import TABLES, DamagedError, check_version, table_schema, to_bytes
 from latentbench.results.tensors import read_tensors, tensors_to_bytes
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import Tensor
 
-T = TypeVar("T")
-EVALUATION_FAILED = "evaluation"
-"""The failure kind of a run that was trained, while one of its evaluations failed; its status is `done`."""
-KEYS = {"summaries": (), "runs": ("run_id",), "history": ("run_id",)}
-"""The columns that say which rows come from one fragment, where they are not a run's and an evaluation's ids."""
 FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue")
 """What a results folder consists of."""
-UNFINISHED_MERGE = ".merging"
-"""The file in a results folder that `latentbench merge` has not finished."""
-READ_AGAIN = 100
-"""How often a table is listed again because a file of it has gone."""
 LEFT_OVER_AFTER = 3600.0
 """Age in seconds from which a temporary file is what a killed process has left."""
 STATE = ("started", "evaluated", "status", "failure_kind", "failure_message", "sources")
@@ -65,11 +54,7 @@ def revision(row: Mapping[str, Any], evaluated: Iterable[str]) -> str:
     return hashlib.sha256("\n".join([*map(str, plain), *sorted(evaluated)]).encode()).hexdigest()[:16]
 
 
-class _ChangedError(Exception):
-    """The folder was compacted, or a run of a compact file changed, while a table was read."""
-
-
-class Store:
+class Store(Tables):
     """A results folder. Making one touches nothing; the first write makes the folder.
 
     Args:
@@ -78,7 +63,8 @@ class Store:
     """
 
     def __init__(self, path: Path, fence: Callable[[str], None] | None = None) -> None:
-        self.path, self.fence = path, fence
+        super().__init__(path)
+        self.fence = fence
 
     def check_exists(self) -> None:
         """Raise a UserError where there is no such folder."""
@@ -89,12 +75,6 @@ class Store:
         """Raise a FolderError where the folder, or a part of it that is always there, has gone, though runs are being worked on."""
         if not (self.path / part).is_dir():
             raise FolderError(errno.ENOENT, "was removed while its runs were being worked on; the same command begins anew", str(self.path))
-
-    def check_whole(self) -> None:
-        """Raise a UserError where `latentbench merge` was killed."""
-        marker = self.path / UNFINISHED_MERGE
-        if marker.exists():
-            raise UserError(f"{marker}: a merge into {self.path} was interrupted; repeat that `latentbench merge`, or remove the folder")
 
     def check_writable(self) -> None:
         """Raise a UserError if runs cannot be stored here, or if a newer latentbench wrote here.
@@ -123,109 +103,17 @@ class Store:
                 with suppress(FileNotFoundError, FolderError, DamagedError):  # readers tell of these
                     check_version(fragment)
 
-    def exists(self) -> bool:
-        """Whether there is any table."""
-        return any(self.fragments(table) for table in TABLES)
-
-    def fragments(self, table: str) -> list[Path]:
-        """The files of a table.
-
-        Raises:
-            UserError: they cannot be listed, or one has a name that only compact files have.
-        """
-        files = listed(self.path / table, ".parquet")
-        for path in files:
-            compact_number(path)
-        return files
-
-    def read(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A whole table; empty, with its columns, where nothing was stored.
-
-        Raises:
-            UserError: a fragment is damaged, cannot be read, or was written by a newer latentbench; or there are two of one run and evaluation.
-        """
-        frame: pd.DataFrame = self.rows(table, columns).to_pandas()
-        return frame
-
-    def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A whole table as `read`, in pyarrow's form."""
-        self.check_whole()
-        return self._steadily(partial(self._rows, table, list(columns or TABLES[table])), table)
-
-    def _steadily(self, read: Callable[[], T], table: str) -> T:
-        """What `read` returns; it is called again where files have gone since they were listed, as by compaction: what replaces them is there."""
-        for _ in range(READ_AGAIN):
-            with suppress(FileNotFoundError, _ChangedError):
-                return read()
-        raise UserError(f"{self.path / table} cannot be read: its files are being replaced all the time")
-
-    def _rows(self, table: str, names: list[str]) -> pa.Table:
-        keys = KEYS.get(table, ("run_id", "evaluation_id"))
-        wanted = list(dict.fromkeys([*names, *keys]))
-        number, changed = self._compaction()
-        files = self.fragments(table)
-        own, compact = [path for path in files if compact_number(path) is None], _newest(files, number)
-        parts = [(path, read_fragment(path, table, wanted)) for path in own]
-        if compact is not None:
-            part = read_fragment(compact, table, wanted)
-            replaced = pc.is_in(_joined(part, keys), pa.array([path.stem for path in own], pa.string()))
-            replaced = pc.or_(replaced, pc.is_in(part["run_id"], pa.array(sorted(changed), pa.string())))
-            parts.append((compact, part.filter(pc.invert(replaced))))
-        now, changed_now = self._compaction()
-        if now != number or (compact is not None and (changed ^ changed_now) & set(part["run_id"].unique().to_pylist())):
-            raise _ChangedError
-        whole = pa.concat_tables([table_schema(table).remove_metadata().empty_table().select(names), *(part.select(names) for _, part in parts)])
-        check_json([(path, part.select(names)) for path, part in parts], whole)
-        if keys:
-            _check_copies(table, parts, keys)
-        return whole
-
-    def _compaction(self) -> tuple[int, set[str]]:
-        """The number of the last compaction, 0 where there was none, and the runs that have a row of their own."""
-        files = {path.stem: compact_number(path) for path in self.fragments("runs")}
-        return max((n for n in files.values() if n is not None), default=0), {name for name, n in files.items() if n is None}
-
-    def _compact_rows(self, table: str, run_id: str) -> list[dict[str, Any]]:
-        """A run's rows in a compact file."""
-
-        def read() -> list[dict[str, Any]]:
-            path = _newest(self.fragments(table), self._compaction()[0])
-            return [] if path is None else list(read_fragment(path, table, list(TABLES[table]), run_id).to_pylist())
-
-        return self._steadily(read, table)
-
     def _expand(self, run_id: str) -> None:
         """Give a run that only a compact file has fragments of its own, so that it can be changed. Its row comes last."""
-        if (self.path / "runs" / f"{run_id}.parquet").exists() or not self._compact_rows("runs", run_id):
+        if (self.path / "runs" / f"{run_id}.parquet").exists() or not self.compact_rows("runs", run_id):
             return
         for table in ("units", "history", "evaluations", "metrics", "runs"):
             parts: dict[str, list[dict[str, Any]]] = {}
-            for row in self._compact_rows(table, run_id):
+            for row in self.compact_rows(table, run_id):
                 parts.setdefault("-".join(filter(None, (run_id, row.get("evaluation_id")))), []).append(row)
             for name, rows in parts.items():
                 if not (self.path / table / f"{name}.parquet").exists():
                     self.write_rows(table, name, rows)
-
-    def run_states(self) -> dict[str, dict[str, Any]]:
-        """When it began, status, failure and source hashes of every stored run, by run id."""
-        frame = self.read("runs", ["run_id", *STATE])
-        return {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in frame.to_dict("records")}
-
-    def evaluated(self) -> dict[str, set[str]]:
-        """The ids of all evaluations of every run: of those whose metrics are there."""
-        frame = self.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates()
-        found: dict[str, set[str]] = {}
-        for run_id, evaluation_id in frame.itertuples(index=False, name=None):
-            found.setdefault(run_id, set()).add(evaluation_id)
-        return found
-
-    def evaluation_sources(self) -> dict[str, dict[str, str]]:
-        """By run id and evaluation id, as JSON, the sources of the code that measured; what older versions have stored is not among them."""
-        frame = self.read("evaluations", ["run_id", "evaluation_id", "sources"])
-        found: dict[str, dict[str, str]] = {}
-        for run_id, evaluation_id, sources in frame.itertuples(index=False, name=None):
-            found.setdefault(run_id, {})[evaluation_id] = sources
-        return found
 
     def evaluation_titles(self) -> dict[str, str]:
         """By evaluation id, the evaluation's name and options, as `active_units(rule=paper, threshold=0.01)`; ids that older versions have stored
@@ -235,15 +123,15 @@ class Store:
 
     def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
         """A run's row, and the ids of its evaluations, as they are now."""
-        return self._steadily(partial(self._state_of, run_id), "runs")
+        return self.steadily(partial(self._state_of, run_id), "runs")
 
     def _state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
         own = (self.path / "runs" / f"{run_id}.parquet").exists()
-        compact = [] if own else self._compact_rows("runs", run_id)
-        row = self._row(run_id) if own else compact[0] if compact else None
+        compact = [] if own else self.compact_rows("runs", run_id)
+        row = self.own_row(run_id) if own else compact[0] if compact else None
         evaluated = {path.stem.removeprefix(f"{run_id}-") for path in self.fragments("metrics") if path.name.startswith(f"{run_id}-")}
         if compact:
-            evaluated |= {str(metric["evaluation_id"]) for metric in self._compact_rows("metrics", run_id)}
+            evaluated |= {str(metric["evaluation_id"]) for metric in self.compact_rows("metrics", run_id)}
         return row or None, evaluated
 
     def saved_states(self) -> set[str]:
@@ -260,18 +148,13 @@ class Store:
         self._expand(run_id)
         row = {}
         with suppress(FileNotFoundError):
-            row = self._row(run_id)
+            row = self.own_row(run_id)
         self.write_rows("runs", run_id, [{**row, **changes, "run_id": run_id}])
-
-    def _row(self, run_id: str) -> dict[str, Any]:
-        """A run's own row; empty where that only hides the one of a compact file."""
-        rows = read_fragment(self.path / "runs" / f"{run_id}.parquet", "runs", list(TABLES["runs"])).to_pylist()
-        return dict(rows[0]) if rows else {}
 
     def forget(self, run_id: str) -> None:
         """Remove what is stored of a run, its row first: what follows is about another model."""
         self._expand(run_id)
-        if self._compaction()[0] and (self.path / "runs" / f"{run_id}.parquet").exists():
+        if self.compaction()[0] and (self.path / "runs" / f"{run_id}.parquet").exists():
             self.write_rows("runs", run_id, [])  # a fragment without rows hides those of a compact file
         else:
             self._remove(self.path / "runs" / f"{run_id}.parquet", run_id)
@@ -367,28 +250,3 @@ class Store:
 
 def _as_words(options: Mapping[str, Any]) -> str:
     return f"({', '.join(f'{key}={value}' for key, value in options.items())})" if options else ""
-
-
-def _newest(files: Iterable[Path], number: int) -> Path | None:
-    """The compact file that counts: the newest of those that are no newer than the last compaction."""
-    found = {n: path for path in files if (n := compact_number(path)) is not None and n <= number}
-    return found[max(found)] if found else None
-
-
-def _joined(part: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
-    """The name of the fragment that would hold each row."""
-    return pc.binary_join_element_wise(*(part[key] for key in keys), "-") if len(keys) > 1 else part["run_id"]
-
-
-def _check_copies(table: str, parts: Sequence[tuple[Path, pa.Table]], keys: Sequence[str]) -> None:
-    """Raise a UserError where two files have rows of one run (and evaluation), or a run has two rows in `runs`."""
-    names = pa.chunked_array([chunk for _, part in parts for chunk in _joined(part, keys).chunks], pa.string())
-    rows = pa.table({"name": names, "file": np.repeat(np.arange(len(parts)), [len(part) for _, part in parts])})
-    if table != "runs":
-        rows = rows.group_by(["name", "file"]).aggregate([])
-    files = rows.group_by("name").aggregate([("file", "count"), ("file", "min"), ("file", "max")])
-    for copy in files.filter(pc.field("file_count") > 1).slice(0, 1).to_pylist():
-        one, other = (parts[copy[f"file_{which}"]][0] for which in ("min", "max"))
-        if one == other:
-            raise DamagedError(damaged(one, f"it has two rows of run {copy['name']}"))
-        raise UserError(f"{one} and {other} both have {table} of {copy['name']}: one of them is a copy; remove that")

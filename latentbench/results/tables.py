@@ -9,35 +9,43 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentbench.errors import UserError
 from latentbench.files import opened
+from latentbench.suites.settings import Run
 
 SCHEMA_VERSION = 4
 METADATA_KEY = b"latentbench_schema"
 
 _TEXT, _FLOAT, _INT, _BOOL, _TIME = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.timestamp("us", tz="UTC")
-SETTINGS = {
-    "family": _TEXT, "family_options": _TEXT, "estimator": _TEXT, "estimator_options": _TEXT, "dataset": _TEXT, "dataset_options": _TEXT,
-    "likelihood": _TEXT, "likelihood_options": _TEXT, "encoder": _TEXT, "encoder_options": _TEXT, "decoder": _TEXT, "decoder_options": _TEXT,
-    "latent_dim": _INT, "beta": _FLOAT, "protocol": _TEXT, "dtype": _TEXT, "compile": _BOOL, "device": _TEXT, "limit_data": _FLOAT, "training": _TEXT,
-}  # fmt: skip
-"""Settings of a run; the nested ones (options, training) are JSON texts."""
+
+
+def _column(annotation: Any) -> pa.DataType:
+    """The type of the column of a run's field, as `Run.to_row` gives it: a mapping is a JSON text."""
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
+    return {int: _INT, float: _FLOAT, bool: _BOOL}.get(kinds[0], _TEXT)
+
+
+RUN = {"dataset_sources" if name == "sources" else name: _column(field.annotation) for name, field in Run.model_fields.items()}
+"""The columns that describe a run."""
+SETTINGS = {name: kind for name, kind in RUN.items() if name not in ("seed", "plugins", "dataset_sources")}
+"""Those of them that a suite chooses, but for the seed; runs that have them in common are averaged over seeds."""
 _METRIC = {"split": _TEXT, "metric": _TEXT, "index_name": _TEXT, "index": _FLOAT, "value": _FLOAT}
 _EVALUATION = {"run_id": _TEXT, "evaluation": _TEXT, "evaluation_id": _TEXT}
 TABLES: dict[str, dict[str, pa.DataType]] = {
     "runs": {
-        "run_id": _TEXT, **SETTINGS, "seed": _INT, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
+        "run_id": _TEXT, **RUN, "source": _TEXT, "status": _TEXT, "failure_kind": _TEXT, "failure_message": _TEXT,
         "cost": _TEXT, "cost_constant": _FLOAT, "parameters": _INT, "steps": _INT, "started": _TIME, "evaluated": _TIME, "wall_seconds": _FLOAT,
         "train_seconds": _FLOAT, "device_seconds": _FLOAT, "steps_per_second": _FLOAT, "peak_memory_bytes": _INT,
-        "device_peak_memory_bytes": _INT, "plugins": _TEXT, "dataset_sources": _TEXT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT,
+        "device_peak_memory_bytes": _INT, "sources": _TEXT, "versions": _TEXT, "host": _TEXT,
         "device_name": _TEXT, "driver": _TEXT, "threads": _INT, "hardware": _TEXT, "numerics": _TEXT, "git_sha": _TEXT, "git_dirty": _BOOL,
     },
     "evaluations": {
@@ -57,10 +65,9 @@ SINCE = {
     "summaries": _OPTIONS,
 }
 """The schema versions that brought columns, where it was not the first."""
-JSON = frozenset(
-    {"family_options", "estimator_options", "dataset_options", "likelihood_options", "encoder_options", "decoder_options", "training", "options"}
-    | {"plugins", "dataset_sources", "metrics", "sources", "versions", "hardware", "numerics"}
-)
+JSON = frozenset({name for name, field in Run.model_fields.items() if get_origin(field.annotation) is Mapping} | {"dataset_sources"}) | {
+    *("options", "metrics", "versions", "hardware", "numerics")
+}
 """Columns that hold JSON objects."""
 
 COMPACT = re.compile(r"compact-(\d{6,})")

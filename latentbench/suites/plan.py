@@ -21,6 +21,7 @@ from latentbench.suites.expand import NO_CHANGES, Changes, Expanded, Item, Unpla
 from latentbench.suites.labels import joined, varying
 from latentbench.suites.leaderboard import check_leaderboard
 from latentbench.suites.resolve import Resolved, unknown_option
+from latentbench.suites.run_state import MISSING, RunState
 from latentbench.suites.settings import Run, digest
 from latentbench.suites.suite import Leaderboard, Suite
 from latentbench.suites.sweep import EvaluationSpec, check_key
@@ -30,25 +31,15 @@ from latentbench.suites.sweep import EvaluationSpec, check_key
 class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
-    `state` is `done`, `failed`, `missing`, `stale` (its code has changed since) or `unevaluated` (trained, but an evaluation is missing); `why` says
-    more. `trained` says that there is a model, `other_code` that it was trained by other code than there is now. `lacking` are the evaluations that
-    are missing, `outdated` those that were measured by other code. `sources` is the code that there is now, `revision` which state of the store this
-    was. `varying` has the settings that distinguish the run within its suite (`latentbench.suites.labels`). `unmeasured` has the
-    evaluations that were asked for and do not apply to the run: id -> name and reason.
+    `sources` is the code that there is now. `varying` has the settings that tell the run from others of the suite (`latentbench.suites.labels`).
+    `unmeasured` has the evaluations that were asked for and do not apply to the run: id -> name and reason.
     """
 
     run: Run
     assembly: Assembly
     evaluations: tuple[EvaluationPlan, ...]
     unmeasured: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    state: str = "missing"
-    why: str = ""
-    trained: bool = False
-    other_code: bool = False
-    lacking: tuple[EvaluationPlan, ...] = ()
-    outdated: tuple[EvaluationPlan, ...] = ()
-    failure_kind: str | None = None
-    revision: str | None = None
+    state: RunState = MISSING
     sources: Sources = field(default_factory=dict)
     varying: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,7 +84,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     for flag, keys in (("--set", changes.sets), ("--only", changes.only)):
         for key in keys:
             _checked(key, flag)
-    notes = (*suite.notes, *check_leaderboard(suite, registry))
+    check_leaderboard(suite, registry)
     expanded = [expand(sweep, registry, device, changes) for sweep in suite.sweeps]
     _check_defaults(suite, expanded, registry, changes)
     _check_only(suite.name, [item for whole in expanded for item in whole.items], registry, changes)
@@ -105,7 +96,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     named = frozenset().union(*(sweep.explicit | sweep.defaults for sweep in suite.sweeps), changes.sets)
     told_apart = varying([item.run for item in runs], named)
     planned = tuple(replace(item, varying=settings) for item, settings in zip(runs, told_apart, strict=True))
-    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, notes, suite.keep_checkpoints)
+    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, suite.notes, suite.keep_checkpoints)
 
 
 def _chosen(

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -117,6 +117,23 @@ class Run(BaseModel):
         """The run in a few words."""
         networks = "|".join(name for name in (self.encoder, self.decoder) if name)
         return " ".join(word for word in (self.family, self.estimator, self.dataset, networks, f"seed {self.seed}") if word)
+
+    def to_row(self) -> dict[str, Any]:
+        """The run as a row: mappings are JSON texts, and its `sources` are `dataset_sources`, as a row has those of the code too."""
+        values = self.model_dump(mode="json")
+        values["dataset_sources"] = values.pop("sources")
+        return {"run_id": self.id, **{key: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for key, value in values.items()}}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The run of a row, from `to_row` or a table. In a row that is older than a field the field has its default.
+
+        Raises:
+            KeyError, ValueError: the row does not describe a run.
+        """
+        given = {**row, "sources": row["dataset_sources"]}
+        nested = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is Mapping}
+        return cls(**{name: json.loads(given[name] or "{}") if name in nested else given[name] for name in cls.model_fields if name in given})
 
     @property
     def train_settings(self) -> Training:

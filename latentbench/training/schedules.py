@@ -1,6 +1,6 @@
 """Learning rate, KL weight and temperature at every step (Poisson VAE, appendix C.3; the authors' code where it is silent).
 
-All are plain functions of the step, so a run can go on from anywhere.
+All are plain functions of the step, so a run can resume at any step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from latentbench.suites.phase import Phase
 from latentbench.suites.settings import Training
 
 WARMUP_CLIP = 3.0
-"""During the warm-up the gradient norm may be so many times larger."""
+"""Factor of the limit on the gradient norm during the warm-up."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 from latentbench_evaluations.dead_units import FIGURE_KL, FIGURE_NORM, dead_by_rule, dead_in_figures, needs_norms
 
 CURVE = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
@@ -38,7 +38,11 @@ class ActiveUnits(Evaluation):
     name = "active_units"
     version = "4"
     options_model = ActiveUnitsOptions
-    better = {"active_fraction": "higher", "dead_units": "lower"}
+    metrics = {
+        "active_fraction": Measure("higher", "share of latents", "Latents that are active."),
+        "dead_units": Measure("lower", "latents", "Latents that are not active."),
+        "active_fraction_at": Measure(None, "share of latents", "Latents whose mean KL is above the threshold.", "threshold"),
+    }
 
     def __init__(self, options: ActiveUnitsOptions) -> None:
         self.threshold, self.rule = options.threshold, options.rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from latentbench.api import Evaluation, Metric, Outcome, PerUnit, Trained
+from latentbench.api import Evaluation, Measure, Metric, Outcome, PerUnit, Trained
 
 
 class Elbo(Evaluation):
@@ -16,13 +16,11 @@ class Elbo(Evaluation):
     """
 
     name = "elbo"
-    better = {
-        "nelbo": "lower",
-        "reconstruction": "lower",
-        "sparse_coding_cost": "lower",
-        "sse_at_mean": "lower",
-        "sse_at_location": "lower",
-        "r2": "higher",
+    reports_costs = True
+    metrics = {
+        "sse_at_mean": Measure("lower", "squared pixel values", "Squared error of the decoded mean of the code, summed over pixels."),
+        "sse_at_location": Measure("lower", "squared pixel values", "Squared error of the decoded location of the code, summed over pixels."),
+        "r2": Measure("higher", "share of variance", "Variance of the pixels that decoding the mean of the code explains."),
     }
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:

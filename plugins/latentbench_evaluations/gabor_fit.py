@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 from latentbench_evaluations.gabor import GaborFit, fit_gabor
 
 CURVE = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -33,7 +33,18 @@ class GaborFitting(Evaluation):
 
     name = "gabor_fit"
     options_model = GaborFitOptions
-    better = {"gabor_fraction": "higher"}
+    metrics = {
+        "gabor_fraction": Measure("higher", "share of elements", "Dictionary elements that a Gabor function fits well."),
+        "gabor_fraction_at": Measure(None, "share of elements", "Elements of which a Gabor function explains this share of energy.", "threshold"),
+        "gabor_r2": Measure(None, "share of energy", "Energy of an element that its Gabor function explains."),
+        "orientation_spread": Measure(None, "circular variance", "Spread of the orientations of well-fitted elements."),
+        "frequency_spread": Measure(None, "octaves", "Standard deviation of the frequencies of well-fitted elements."),
+        "position_spread": Measure(None, "pixels", "Standard deviation of the centres of well-fitted elements."),
+        "frequency": Measure(None, "cycles per pixel", "Median frequency of well-fitted elements."),
+        "orientation_bandwidth": Measure(None, "degrees", "Median half width at half height of well-fitted elements."),
+        "n_x": Measure(None, "cycles", "Median width of the envelope across the grating (Ringach's n_x)."),
+        "n_y": Measure(None, "cycles", "Median length of the envelope along the grating (Ringach's n_y)."),
+    }
 
     def __init__(self, options: GaborFitOptions) -> None:
         self.threshold = options.threshold

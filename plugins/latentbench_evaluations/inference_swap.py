@@ -10,7 +10,7 @@ from latentbench_lca import infer as lca
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained, dictionary_of
 from latentbench_evaluations.sparsity import lifetime_sparsity
 
 
@@ -36,6 +36,14 @@ class InferenceSwap(Evaluation):
     name = "inference_swap"
     version = "2"
     options_model = InferenceSwapOptions
+    metrics = {
+        f"{solver}_{name}": Measure(None, unit, f"{meaning} of codes by {solver}.", None if solver == "encoder" else "l1_weight")
+        for solver in ("encoder", "lca", "fista")
+        for name, unit, meaning in (
+            ("sse", "squared pixel values", "Squared error, summed over pixels,"),
+            ("lifetime_sparsity", "0 to 1", "Lifetime sparsity"),
+        )
+    }
 
     def __init__(self, options: InferenceSwapOptions) -> None:
         self.options = options

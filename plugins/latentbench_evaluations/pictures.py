@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained, dictionary_of
 
 
 class CountOptions(Options):
@@ -22,6 +22,7 @@ class Samples(Evaluation):
     """Decoded samples of the prior, `images` [n, 1, H, W]; true samples (counts, one-hots). `prior_energy` is their mean |x|^2."""
 
     name = "samples"
+    metrics = {"prior_energy": Measure(None, "squared pixel values", "Mean |x|^2 of decoded samples of the prior.")}
     options_model = CountOptions
 
     def __init__(self, options: CountOptions) -> None:
@@ -45,6 +46,7 @@ class Reconstructions(Evaluation):
     """The first n validation images, `images` [n, 1, H, W], and what is decoded of one true sample each, `decoded_sample`, and of the mean."""
 
     name = "reconstructions"
+    metrics = {"reconstructions_sse": Measure(None, "squared pixel values", "Squared error of the decoded samples that are shown.")}
     options_model = CountOptions
 
     def __init__(self, options: CountOptions) -> None:
@@ -69,6 +71,7 @@ class Dictionary(Evaluation):
     """
 
     name = "dictionary"
+    metrics = {"dictionary_norm": Measure(None, "pixel values", "Norm of a dictionary element.")}
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained, UserError
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained, UserError
 from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
 
 
@@ -61,7 +61,7 @@ class Knn(Readout):
 
     name = "knn"
     options_model = KnnOptions
-    better = {"knn_accuracy": "higher"}
+    metrics = {"knn_accuracy": Measure("higher", "share of images", "Accuracy of nearest neighbours from few labels.", "sample_size")}
 
     def __init__(self, options: KnnOptions) -> None:
         super().__init__(options)
@@ -99,7 +99,10 @@ class Shattering(Readout):
     """
 
     name = "shattering"
-    better = {"shattering_accuracy": "higher"}
+    metrics = {
+        "shattering_accuracy": Measure("higher", "share of images", "Mean accuracy over all ways to divide the classes into halves."),
+        "shattering_gradient": Measure(None, "nats", "Largest gradient at which a regression was taken as solved."),
+    }
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
         """Fitted on the training split, tested on the validation split."""
@@ -129,7 +132,10 @@ class LinearProbe(Readout):
 
     name = "linear_probe"
     options_model = LinearProbeOptions
-    better = {"linear_probe_accuracy": "higher"}
+    metrics = {
+        "linear_probe_accuracy": Measure("higher", "share of images", "Accuracy of a multinomial logistic regression."),
+        "linear_probe_iterations": Measure(None, "iterations", "Iterations that the solver took."),
+    }
 
     def __init__(self, options: LinearProbeOptions) -> None:
         super().__init__(options)

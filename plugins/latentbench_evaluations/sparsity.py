@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Evaluation, Metric, Options, Outcome, PerUnit, Trained
+from latentbench.api import Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained
 
 
 class SparsityOptions(Options):
@@ -27,6 +27,15 @@ class Sparsity(Evaluation):
 
     name = "sparsity"
     options_model = SparsityOptions
+    metrics = {
+        f"{name}{suffix}": Measure(None, unit, f"{meaning}{of}.")
+        for suffix, of in (("", ""), ("_active", ", of active units"), ("_prior", ", of samples of the prior"))
+        for name, unit, meaning in (
+            ("lifetime_sparsity", "0 to 1", "Selectivity of a unit over images"),
+            ("population_sparsity", "0 to 1", "Selectivity of an image over units"),
+            ("zero_fraction", "share of samples", "Samples that are exactly 0"),
+        )
+    }
 
     def __init__(self, options: SparsityOptions) -> None:
         self.threshold = options.threshold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, PerUnit, Trained
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, PerUnit, Trained
 
 
 class SpikeCounts(Evaluation):
@@ -16,6 +16,10 @@ class SpikeCounts(Evaluation):
     """
 
     name = "spike_counts"
+    metrics = {
+        "spikes_per_image": Measure(None, "spikes", "Sum of the counts of all units."),
+        "fano_factor": Measure(None, "ratio", "Variance over mean of a unit's counts over images."),
+    }
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:

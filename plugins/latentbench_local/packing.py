@@ -19,7 +19,7 @@ class _Device:
     capacity: int | None = None
 
     def has_memory(self, need: int | None) -> bool:
-        """Whether one more run, which needs so many bytes, fits beside the others. Nothing is packed beside what nobody knows."""
+        """Whether one more run, of `need` bytes, fits as well. Nothing is packed together with a run of unknown need."""
         needs = [need, *self.runs.values()]
         known = [n for n in needs if n is not None]
         return not self.runs or (self.capacity is not None and len(known) == len(needs) and sum(known) <= FILLED * self.capacity)
@@ -39,7 +39,7 @@ class Packing:
         self.largest: int | None = None
 
     def room(self, need: int | None = None) -> str | None:
-        """The device with the fewest runs of those that have room for one more, which is expected to need so many bytes; None where none has."""
+        """The device with the fewest runs of those that have room for one more, which is expected to need `need` bytes; None where none has."""
         need = need or self.largest
         free = [device for device in self.devices.values() if device.most is None or len(device.runs) < device.most]
         free = [device for device in free if not self.measures or device.has_memory(need)]
@@ -55,7 +55,7 @@ class Packing:
             device.runs.pop(run_id, None)
 
     def measured(self, run_id: str, need: int, capacity: int) -> None:
-        """A run was seen to need so many of its device's bytes."""
+        """A run was seen to need `need` bytes of its device, which has `capacity`."""
         self.largest = max(need, self.largest or 0)
         for device in self.devices.values():
             if run_id in device.runs:

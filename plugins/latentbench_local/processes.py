@@ -8,7 +8,6 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -18,6 +17,8 @@ from typing import Any
 import torch
 
 from latentbench.api.engines import (
+    Control,
+    Failure,
     InterruptedRunError,
     Job,
     LeaseLostError,
@@ -29,8 +30,8 @@ from latentbench.api.engines import (
     execute,
     load_registry,
     storing,
-    traceback_of,
 )
+from latentbench_local.messages import Began, CannotStore, Done, Lost, Memory, Message, OtherCode, OutOfMemory, Progressed
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of a run's progress."""
@@ -38,7 +39,7 @@ STOPPED = 75
 """Exit code of a process that was asked to stop and has saved its run's state."""
 OUT_OF_MEMORY = (torch.cuda.OutOfMemoryError, MemoryError)
 CONTEXT = 512 * 2**20
-"""Bytes that a CUDA context takes beside what torch has reserved, generously."""
+"""Bytes that a CUDA context takes in addition to what torch has reserved, generously."""
 
 
 def execute_in_process(job: Job, results: Path, owner: str, device: str, connection: Connection, save_every: float) -> None:
@@ -52,47 +53,55 @@ def execute_in_process(job: Job, results: Path, owner: str, device: str, connect
     try:
         _write_to(store.log_path(job.run.id))
     except StoringError as error:
-        _tell(connection, ("full", (error.errno, error.strerror, error.filename)))
+        _tell(connection, CannotStore(error.errno, error.strerror, error.filename))
         return
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server blocks it
-    last, first = 0.0, -1
     device = use(device)
     _log(f"{job.run.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
+    report = _Report(connection, stop, device)
+    control = Control(report, stop.wanted, save_every, OUT_OF_MEMORY, lambda origin: _tell(connection, Began(origin)))
+    _tell(connection, _ended(job, store, device, control))
 
-    def report(step: int, steps: int) -> None:
-        nonlocal last, first
-        first = step if first < 0 else first
-        stop.in_training = step < steps
-        if step == steps or time.monotonic() - last > REPORT_EVERY:
-            last = time.monotonic()
-            _tell(connection, ("progress", step, steps, first, memory(device)))
 
-    def began(row: Mapping[str, Any]) -> None:
-        _tell(connection, ("began", row))
-
+def _ended(job: Job, store: Store, device: str, control: Control) -> Message:
+    """Execute a run; how it ended."""
     try:
-        outcome = execute(job, load_registry(), store, device, report, stop.wanted, save_every, OUT_OF_MEMORY, began)
+        failure = execute(job, load_registry(), store, device, control)
     except InterruptedRunError:
         _log("stopped")
         os._exit(STOPPED)
     except LeaseLostError as error:
         _log(str(error))
-        _tell(connection, ("lost",))
+        return Lost()
     except OtherCodeError as error:
         _log(str(error))
-        _tell(connection, ("other code", str(error)))
+        return OtherCode(str(error))
     except OUT_OF_MEMORY as error:
         _log(f"out of memory: {error}")
-        _tell(connection, ("out-of-memory", traceback_of(error)))
+        return OutOfMemory(Failure.of(error))
     except OSError as error:
         if not cannot_store(error):
             raise
-        _tell(connection, ("full", (error.errno, error.strerror, error.filename)))
-    else:
-        _log(outcome or "done")
-        _tell(connection, ("done", outcome, memory(device)))
+        return CannotStore(error.errno, error.strerror, error.filename)
+    _log("done" if failure is None else str(failure))
+    return Done(failure, memory(device))
+
+
+class _Report:
+    """Tells the engine of progress, not too often."""
+
+    def __init__(self, connection: Connection, stop: _Stop, device: str) -> None:
+        self.connection, self.stop, self.device = connection, stop, device
+        self.last, self.first = 0.0, -1
+
+    def __call__(self, step: int, steps: int) -> None:
+        self.first = step if self.first < 0 else self.first
+        self.stop.in_training = step < steps
+        if step == steps or time.monotonic() - self.last > REPORT_EVERY:
+            self.last = time.monotonic()
+            _tell(self.connection, Progressed(step, steps, self.first, memory(self.device)))
 
 
 class _Stop:
@@ -124,11 +133,11 @@ def use(device: str) -> str:
     return "cuda:0"
 
 
-def memory(device: str) -> tuple[int, int] | None:
-    """The most bytes of its GPU that this process has had, and the bytes that the GPU has; None on a CPU."""
+def memory(device: str) -> Memory | None:
+    """What this process has had of its GPU's memory; None on a CPU."""
     if not device.startswith("cuda"):
         return None
-    return torch.cuda.max_memory_reserved(device) + CONTEXT, torch.cuda.mem_get_info(device)[1]
+    return Memory(torch.cuda.max_memory_reserved(device) + CONTEXT, torch.cuda.mem_get_info(device)[1])
 
 
 def die_with_parent() -> None:
@@ -154,8 +163,8 @@ def _log(text: str) -> None:
         os.write(1, line.encode())  # at once, and also from a signal handler
 
 
-def _tell(connection: Connection, message: tuple[Any, ...]) -> None:
-    """Send a message to the engine; where it has gone, nobody waits for this run, and it ends."""
+def _tell(connection: Connection, message: Message) -> None:
+    """Send a message to the engine; where that has gone, this process ends."""
     try:
         connection.send(message)
     except BrokenPipeError:

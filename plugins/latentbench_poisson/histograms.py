@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.api import Assembly, Evaluation, Metric, Options, Outcome, Trained
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained
 from latentbench_poisson.sampler import relaxed_poisson
 
 TAIL = 1e-5
@@ -30,6 +30,7 @@ class RelaxedPoissonHistograms(Evaluation):
 
     name = "relaxed_poisson"
     options_model = RelaxedPoissonOptions
+    metrics = {"relaxed_mean": Measure(None, "counts", "Mean of relaxed counts.", "temperature")}
 
     def __init__(self, options: RelaxedPoissonOptions) -> None:
         self.options = options

@@ -1,8 +1,8 @@
 """The Slurm engine, through submitit.
 
 Each element of a job array is a pilot: it takes queued runs of the shared results folder by their leases and executes them on what Slurm gave it,
-until none is left. A pilot that Slurm requeues, before its time limit, after preemption or when its node was lost, goes on; so do its runs, from
-their saved states. What became of a run is learnt from the results folder; Slurm is asked only whether pilots are left.
+until none is left. A pilot that Slurm requeues, before its time limit, after preemption or when its node was lost, continues; its runs resume from
+their saved states. The outcome of a run is learnt from the results folder; Slurm is asked only whether pilots are left.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SlurmEngine(Engine):
     """Pilots in a Slurm job array; needs the extra `slurm`."""
 
     name = "slurm"
-    goes_on = True
+    detached = True
     options_model = SlurmOptions
     options: SlurmOptions
 
@@ -89,7 +89,7 @@ class SlurmEngine(Engine):
         return f"by {self.options.array} Slurm pilots of {size}"
 
     def check(self) -> None:
-        """Look whether submitit and Slurm's commands are there."""
+        """Check that submitit and Slurm's commands are there."""
         try:
             import submitit  # noqa: F401
         except ImportError as error:
@@ -98,13 +98,13 @@ class SlurmEngine(Engine):
         if missing:
             raise UserError(f"engine slurm: this machine has no {', '.join(missing)}; submit from a node of the cluster that has Slurm's commands")
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Work[Any]) -> None:
         """Submit the pilots; follow them unless the options say otherwise."""
         job = self._submit(work)
         if self.options.wait:
             work.follow(lambda: _is_queued(job))
 
-    def _submit(self, work: Work) -> str:
+    def _submit(self, work: Work[Any]) -> str:
         """The id of the job array."""
         from submitit import SlurmExecutor
 

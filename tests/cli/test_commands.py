@@ -187,7 +187,7 @@ def test_an_interrupted_suite_keeps_what_is_done_and_says_how_to_go_on(tmp_path,
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted: " in out
-    assert "the same command goes on" in out
+    assert "the same command resumes" in out
     assert "Traceback" not in err
     runs = pd.read_parquet(tmp_path / "r" / "runs")
     assert set(runs["status"]) == {"done"}
@@ -322,8 +322,8 @@ def test_runs_that_differ_in_one_setting_can_be_told_apart_everywhere(cli, suite
 
     text = suite_file(SUITE.replace("dataset: digits", "dataset: digits, beta: [1, 2], decoder_options: {bias: [true, false]}"))
     only = ("--seeds", "1", "--only", "family=gaussian", "--only", "estimator=mc")
-    plan, _ = planned(text, tmp_path / "r", Launch(), Changes(seeds=[1], only={"family": ["gaussian"], "estimator": ["mc"]}))
-    enqueue(tmp_path / "r", "small", [Selection().job(item) for item in plan.runs], goes_on=True)
+    plan, *_ = planned(text, tmp_path / "r", Launch(), Changes(seeds=[1], only={"family": ["gaussian"], "estimator": ["mc"]}))
+    enqueue(tmp_path / "r", "small", [Selection().job(item) for item in plan.runs], detached=True)
     said = {"status": cli("status", "--results", tmp_path / "r").out, "run": cli("run", text, "--results", tmp_path / "r", *only).out}
     said["plan"] = cli("plan", text, "--results", tmp_path / "r", *only).out
     for name, out in said.items():

@@ -35,7 +35,7 @@ def test_a_command_gets_its_group_from_the_flags():
 
 
 def test_flags_left_out_change_nothing():
-    from latentbench.execution.work import Limits
+    from latentbench.engine import Limits
     from latentbench.reporting.query import Query
     from latentbench.runner import Selection
     from latentbench.suites.expand import Changes

@@ -15,6 +15,7 @@ from latentbench.execution.compaction import compact, join_fragments
 from latentbench.execution.job import Job
 from latentbench.execution.leases import COMPACTION, STALE_AFTER, Leases
 from latentbench.execution.queue import enqueue
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.results.tables import TABLES
 from tests.kit import fill, rows_of
@@ -34,8 +35,8 @@ def test_a_compacted_store_has_the_same_rows_in_a_file_a_table(tmp_path):
     assert join_fragments(store) == 3 + 6 + 6 + 6 + 3 - 5
     assert rows_of(store) == before
     assert len(list(tmp_path.glob("*/*.parquet"))) == 5
-    assert store.run_states().keys() == {"a1", "b2", "c3"}
-    assert sum(map(len, store.evaluated().values())) == 6
+    assert Snapshot.read(store).rows.keys() == {"a1", "b2", "c3"}
+    assert sum(map(len, Snapshot.read(store).measured.values())) == 6
     assert join_fragments(store) == 0
     assert rows_of(store) == before
 
@@ -48,19 +49,19 @@ def test_runs_that_change_after_compaction_are_seen_once_as_they_are_now(tmp_pat
     store.write_rows("metrics", "a1-elbo-1", [{"run_id": "a1", "evaluation": "elbo", "evaluation_id": "elbo-1", "metric": "elbo", "value": 9.0}])
     row, evaluated = store.state_of("b2")
     assert (row["status"], evaluated) == ("done", {"elbo-1", "knn-1"})
-    assert store.run_states()["a1"]["failure_kind"] == "evaluation"
+    assert Snapshot.read(store).rows["a1"]["failure_kind"] == "evaluation"
     metrics = store.read("metrics")
     assert sorted(metrics[metrics["run_id"] == "a1"]["value"]) == [1.0, 9.0]
     assert len(metrics) == 6
     store.forget("c3")
-    assert store.run_states().keys() == {"a1", "b2"}
+    assert Snapshot.read(store).rows.keys() == {"a1", "b2"}
     assert set(store.read("metrics")["run_id"]) == {"a1", "b2"}
     fill(store, ["c3"], 5.0)
     assert sorted(store.read("metrics")["value"]) == [1.0, 1.0, 1.0, 5.0, 5.0, 9.0]
     before = rows_of(store)
     join_fragments(store)
     assert rows_of(store) == before
-    assert store.run_states().keys() == {"a1", "b2", "c3"}
+    assert Snapshot.read(store).rows.keys() == {"a1", "b2", "c3"}
 
 
 def test_compaction_that_is_killed_anywhere_loses_and_doubles_nothing(tmp_path, monkeypatch):
@@ -186,13 +187,13 @@ def test_compaction_that_fails_leaves_nothing(tmp_path):
 
 def test_no_run_is_taken_while_the_folder_is_compacted(tmp_path):
     compaction, run = Leases(tmp_path / "leases"), Leases(tmp_path / "leases")
-    assert compaction.take(COMPACTION, "compaction")
-    assert not run.take("a1")
+    assert compaction.acquire(COMPACTION, "compaction")
+    assert not run.acquire("a1")
     assert run.compacting()
     assert run.busy() == set()
     assert run.all()[COMPACTION].about == "compaction"
-    compaction.give_back(COMPACTION)
-    assert run.take("a1")
+    compaction.release(COMPACTION)
+    assert run.acquire("a1")
 
 
 def test_a_compaction_that_was_killed_holds_nothing_up(tmp_path):
@@ -200,24 +201,24 @@ def test_a_compaction_that_was_killed_holds_nothing_up(tmp_path):
         [
             sys.executable,
             "-c",
-            f"import pathlib, latentbench.execution.leases as l; l.Leases(pathlib.Path({str(tmp_path)!r}) / 'leases').take(l.COMPACTION)",
+            f"import pathlib, latentbench.execution.leases as l; l.Leases(pathlib.Path({str(tmp_path)!r}) / 'leases').acquire(l.COMPACTION)",
         ],
         check=False,
     )
     assert gone.returncode == 0
     assert list((tmp_path / "leases").iterdir())
-    assert Leases(tmp_path / "leases").take("a1")
+    assert Leases(tmp_path / "leases").acquire("a1")
 
 
 def test_runs_that_are_worked_on_are_not_compacted(tmp_path, cli):
     fill(Store(tmp_path))
     run = Leases(tmp_path / "leases")
-    assert run.take("a1")
+    assert run.acquire("a1")
     answer = cli("compact", "--results", tmp_path)
     assert answer.code == 2
     assert "1 runs are being worked on" in answer.err
     assert not list(tmp_path.glob("*/compact-*"))
-    run.give_back("a1")
+    run.release("a1")
     assert cli("compact", "--results", tmp_path).code == 0
     assert not list((tmp_path / "leases").iterdir())
 
@@ -230,7 +231,7 @@ def test_of_a_run_and_a_compaction_that_begin_at_once_one_works(tmp_path):
 
         def work(folder=folder, ended=ended, barrier=barrier):
             barrier.wait()
-            if Leases(folder / "leases").take("a1"):
+            if Leases(folder / "leases").acquire("a1"):
                 ended.append("run")
 
         thread = threading.Thread(target=work)
@@ -252,7 +253,7 @@ def test_compaction_that_was_held_up_until_runs_began_removes_nothing(tmp_path, 
         if target.name == "compact-000001.parquet":
             monkeypatch.undo()
             os.utime(tmp_path / "leases" / f"{COMPACTION}.1.json", (time.time() - STALE_AFTER - 5,) * 2)
-            assert other.take("a1")
+            assert other.acquire("a1")
             fill(Store(tmp_path, fence=other.check), ["a1"], 4.0)
             Leases(tmp_path / "leases").sweep()
         return written(path, target)
@@ -270,15 +271,15 @@ def test_runs_wait_until_the_folder_is_compacted(tmp_path, cli, suite_file, make
     results, compaction = tmp_path / "r", Leases(tmp_path / "r" / "leases")
     results.mkdir()
     job = Job(make_run(training__steps=2).run, ())
-    enqueue(results, "s", [job], goes_on=True)
+    enqueue(results, "s", [job], detached=True)
     suite = suite_file(SUITE)
-    assert compaction.take(COMPACTION)
-    ends = threading.Timer(3.0, lambda: compaction.give_back(COMPACTION))
+    assert compaction.acquire(COMPACTION)
+    ends = threading.Timer(3.0, lambda: compaction.release(COMPACTION))
     ends.start()
     words = ("run", suite, "--results", results, "--cpus", "1") if command == "run" else ("worker", results, "--engine", "test_inline")
     answer = cli(*words)
     ends.cancel()
     assert answer.code == 0, answer.err
-    (row,) = Store(results).run_states().values()
+    (row,) = Snapshot.read(Store(results)).rows.values()
     assert row["status"] == "done"
     assert not compaction.compacting()

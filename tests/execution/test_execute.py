@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from latentbench.errors import NonFiniteError
-from latentbench.execution.execute import InterruptedRunError, execute
+from latentbench.execution.control import Control, InterruptedRunError
+from latentbench.execution.execute import execute
 from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError, Leases
 from latentbench.files import cannot_store
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.suites.evaluation_plan import EvaluationPlan
 from tests.kit import Killer, in_a_fork, same
@@ -28,24 +30,24 @@ def job(make_run):
 @pytest.mark.slow
 def test_a_run_survives_a_kill_at_every_place_where_it_writes(job, registry, tmp_path):
     """One by one; afterwards the run is executed again and has the same numbers to the last bit, and every file is whole."""
-    execute(job, registry, Store(tmp_path / "calm"), "cpu", save_every=0.0)
+    execute(job, registry, Store(tmp_path / "calm"), "cpu", Control(save_every=0.0))
     places = 0
     while True:
         results = tmp_path / f"killed{places}"
 
         def disturbed(results=results, places=places):
             Killer(places).install()
-            execute(job, registry, Store(results), "cpu", save_every=0.0)
+            execute(job, registry, Store(results), "cpu", Control(save_every=0.0))
 
         status = in_a_fork(disturbed)
         if not os.WIFSIGNALED(status):
             break
         assert os.WTERMSIG(status) == signal.SIGKILL
         places += 1
-        status = in_a_fork(lambda results=results: execute(job, registry, Store(results), "cpu", save_every=0.0))
+        status = in_a_fork(lambda results=results: execute(job, registry, Store(results), "cpu", Control(save_every=0.0)))
         assert status == 0
         assert same(results, tmp_path / "calm"), places
-        assert Store(results).run_states()[job.run.id]["status"] == "done"
+        assert Snapshot.read(Store(results)).rows[job.run.id]["status"] == "done"
         assert not Store(results).state_path(job.run.id).exists()
         shutil.rmtree(results)
     print(f"{places} places")
@@ -57,11 +59,12 @@ def test_a_run_that_is_asked_to_stop_goes_on_bit_for_bit(job, registry, tmp_path
     execute(job, registry, calm, "cpu")
     for stop_after in (1, 3):
         seen = []
+        control = Control(lambda step, steps, seen=seen: seen.append(step), lambda seen=seen, n=stop_after: len(seen) == n)
         with pytest.raises(InterruptedRunError):
-            execute(job, registry, store, "cpu", lambda step, steps, seen=seen: seen.append(step), lambda seen=seen, n=stop_after: len(seen) == n)
+            execute(job, registry, store, "cpu", control)
         assert store.state_path(job.run.id).exists()
     steps = []
-    assert execute(job, registry, store, "cpu", lambda step, total: steps.append(step)) is None
+    assert execute(job, registry, store, "cpu", Control(lambda step, total: steps.append(step))) is None
     assert steps == [5]  # one and three steps were done before
     assert same(store.path, calm.path)
 
@@ -69,14 +72,14 @@ def test_a_run_that_is_asked_to_stop_goes_on_bit_for_bit(job, registry, tmp_path
 def test_a_state_with_a_flipped_byte_is_not_used(job, registry, tmp_path):
     store = Store(tmp_path / "r")
     with pytest.raises(InterruptedRunError):
-        execute(job, registry, store, "cpu", stopping=lambda: True)
+        execute(job, registry, store, "cpu", Control(stopping=lambda: True))
     path = store.state_path(job.run.id)
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
     steps = []
     with pytest.warns(UserWarning, match="is damaged .its checksum is wrong. and is not used: the run starts anew"):
-        execute(job, registry, store, "cpu", lambda step, total: steps.append(step))
+        execute(job, registry, store, "cpu", Control(lambda step, total: steps.append(step)))
     assert steps == [1, 2, 3, 4, 5]
     execute(job, registry, Store(tmp_path / "calm"), "cpu")
     assert same(store.path, tmp_path / "calm")
@@ -87,21 +90,21 @@ def test_an_owner_that_lost_its_lease_writes_nothing_more(job, registry, tmp_pat
     results = tmp_path / "r"
     results.mkdir()
     old, new = Leases(results / "leases"), Leases(results / "leases")
-    assert old.take(job.run.id)
+    assert old.acquire(job.run.id)
     stored = {}
 
     def meanwhile(step, steps):
         if step == steps:
             (lease,) = (results / "leases").glob("*.json")
             os.utime(lease, (0, 0))
-            assert new.take(job.run.id)
+            assert new.acquire(job.run.id)
             assert execute(job, registry, Store(results, fence=new.check), "cpu") is None
             stored.update({path: path.read_bytes() for path in results.rglob("*") if path.is_file()})
 
     with pytest.raises(LeaseLostError):
-        execute(job, registry, Store(results, fence=old.check), "cpu", meanwhile)
+        execute(job, registry, Store(results, fence=old.check), "cpu", Control(meanwhile))
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == stored
-    assert Store(results).run_states()[job.run.id]["status"] == "done"
+    assert Snapshot.read(Store(results)).rows[job.run.id]["status"] == "done"
 
 
 def error_of(work):
@@ -116,21 +119,21 @@ def error_of(work):
 @pytest.mark.slow
 def test_a_full_disk_ends_a_run_with_its_name_and_nothing_half_written(job, registry, tmp_path, disk):
     """The disk is full from the first byte, and then at every place where two more kilobytes are used up."""
-    execute(job, registry, Store(tmp_path / "calm"), "cpu", save_every=0.0)
+    execute(job, registry, Store(tmp_path / "calm"), "cpu", Control(save_every=0.0))
     small, room, refused = disk(1024), 0, 0
     while True:
         results = small.folder / f"r{room}"
         small.fill(leave=room)
-        failure = error_of(lambda results=results: execute(job, registry, Store(results), "cpu", save_every=0.0))
+        failure = error_of(lambda results=results: execute(job, registry, Store(results), "cpu", Control(save_every=0.0)))
         if failure is None:
             break
         assert cannot_store(failure)
         assert str(results) in str(failure)
         refused += 1
         assert not list(results.rglob("*.tmp"))
-        assert set(Store(results).run_states()) <= {job.run.id}
+        assert set(Snapshot.read(Store(results)).rows) <= {job.run.id}
         small.make_room()
-        assert execute(job, registry, Store(results), "cpu", save_every=0.0) is None
+        assert execute(job, registry, Store(results), "cpu", Control(save_every=0.0)) is None
         assert same(results, tmp_path / "calm")
         shutil.rmtree(results)
         room += 8192
@@ -138,15 +141,15 @@ def test_a_full_disk_ends_a_run_with_its_name_and_nothing_half_written(job, regi
 
 
 def test_a_folder_that_becomes_read_only_ends_a_run_and_it_goes_on_afterwards(job, registry, tmp_path, disk):
-    execute(job, registry, Store(tmp_path / "calm"), "cpu", save_every=0.0)
+    execute(job, registry, Store(tmp_path / "calm"), "cpu", Control(save_every=0.0))
     small = disk(1024)
     store = Store(small.folder / "r")
     with pytest.raises(OSError, match="Read-only file system") as error:
-        execute(job, registry, store, "cpu", lambda step, steps: small.remount("ro") if step == 3 else None, save_every=0.0)
+        execute(job, registry, store, "cpu", Control(lambda step, steps: small.remount("ro") if step == 3 else None, save_every=0.0))
     assert str(store.path) in str(error.value)
     small.remount("rw")
     steps = []
-    assert execute(job, registry, store, "cpu", lambda step, total: steps.append(step)) is None
+    assert execute(job, registry, store, "cpu", Control(lambda step, total: steps.append(step))) is None
     assert steps == [3, 4, 5]
     assert same(store.path, tmp_path / "calm")
 
@@ -154,9 +157,9 @@ def test_a_folder_that_becomes_read_only_ends_a_run_and_it_goes_on_afterwards(jo
 def test_what_the_caller_deals_with_is_raised_and_nothing_is_stored(make_run, registry, tmp_path):
     job = Job(make_run(family="test_diverging", training__steps=60).run, ())
     with pytest.raises(NonFiniteError):
-        execute(job, registry, Store(tmp_path / "r"), "cpu", unstored=(NonFiniteError,))
+        execute(job, registry, Store(tmp_path / "r"), "cpu", Control(unstored=(NonFiniteError,)))
     assert not Store(tmp_path / "r").exists()
-    assert "non-finite" in execute(job, registry, Store(tmp_path / "r"), "cpu")
+    assert "non-finite" in str(execute(job, registry, Store(tmp_path / "r"), "cpu"))
 
 
 def test_a_row_says_where_its_numbers_come_from(job, registry, tmp_path):
@@ -178,7 +181,7 @@ def test_a_row_says_where_its_numbers_come_from(job, registry, tmp_path):
 def test_seconds_of_a_run_that_was_interrupted_are_all_counted(job, registry, tmp_path):
     store = Store(tmp_path / "r")
     with pytest.raises(InterruptedRunError):
-        execute(job, registry, store, "cpu", stopping=lambda: True)
+        execute(job, registry, store, "cpu", Control(stopping=lambda: True))
     state = store.read_state(job.run.id)
     state["seconds"] += 1000.0
     store.write_state(job.run.id, state)
@@ -191,4 +194,4 @@ def test_seconds_of_a_run_that_was_interrupted_are_all_counted(job, registry, tm
 def test_a_cpu_without_memory_is_out_of_memory(make_run, registry, tmp_path):
     """torch raises a RuntimeError: the dictionary would take 2^39 bytes."""
     job = Job(make_run(family="test_lca", estimator=None, encoder=None, latent_dim=2**31 - 1, training__steps=2).run, ())
-    assert "out-of-memory: " in execute(job, registry, Store(tmp_path / "r"), "cpu")
+    assert "out-of-memory: " in str(execute(job, registry, Store(tmp_path / "r"), "cpu"))

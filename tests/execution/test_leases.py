@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from latentbench.execution import leases as module
-from latentbench.execution.leases import STALE_AFTER, Leases, is_gone, this_process
+from latentbench.execution import process
+from latentbench.execution.leases import STALE_AFTER, Leases
+from latentbench.execution.process import is_gone, this_process
 from tests.kit import Killer, in_a_fork
 
 
@@ -29,7 +31,7 @@ def age(folder, seconds, run_id="r"):
 def foreign(folder, run_id="r", **changes):
     """A lease of another machine."""
     owner = Leases(folder)
-    assert owner.take(run_id)
+    assert owner.acquire(run_id)
     path = folder / f"{run_id}.1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere", **changes}))
     return owner
@@ -37,15 +39,15 @@ def foreign(folder, run_id="r", **changes):
 
 def test_a_run_has_one_owner(folder):
     one, other = Leases(folder), Leases(folder)
-    assert one.take("r")
-    assert not other.take("r")
-    assert other.take("s")
+    assert one.acquire("r")
+    assert not other.acquire("r")
+    assert other.acquire("s")
     assert set(other.all()) == {"r", "s"}
-    one.give_back("r")
-    assert other.take("r")
-    assert not one.touch("r")
-    one.give_back("r")  # not ours any more: nothing happens
-    assert not one.take("r")
+    one.release("r")
+    assert other.acquire("r")
+    assert not one.renew("r")
+    one.release("r")  # not ours any more: nothing happens
+    assert not one.acquire("r")
 
 
 def winners(folder, run_id):
@@ -54,7 +56,7 @@ def winners(folder, run_id):
 
     def attempt(owner):
         barrier.wait()
-        if owner.take(run_id):
+        if owner.acquire(run_id):
             won.append(owner)
 
     threads = [threading.Thread(target=attempt, args=(Leases(folder),)) for _ in range(8)]
@@ -72,29 +74,29 @@ def test_a_stale_lease_of_another_machine_is_taken_over_by_one(folder):
         first = foreign(folder, f"r{turn}")
         age(folder, STALE_AFTER + 5, f"r{turn}")
         assert winners(folder, f"r{turn}") == 1
-        assert not first.touch(f"r{turn}")
+        assert not first.renew(f"r{turn}")
 
 
-def test_a_lease_that_is_touched_stays(folder):
+def test_a_lease_that_is_renewed_stays(folder):
     owner = foreign(folder)
     age(folder, STALE_AFTER + 5)
-    assert owner.touch("r")
-    assert not Leases(folder).take("r")
+    assert owner.renew("r")
+    assert not Leases(folder).acquire("r")
 
 
 def test_a_lease_of_a_dead_process_of_this_machine_is_stale_at_once(folder):
-    code = f"from pathlib import Path; from latentbench.execution.leases import Leases; print(Leases(Path({str(folder)!r})).take('r'))"
+    code = f"from pathlib import Path; from latentbench.execution.leases import Leases; print(Leases(Path({str(folder)!r})).acquire('r'))"
     taken = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert taken.stdout.strip() == "True"
-    assert Leases(folder).take("r")
+    assert Leases(folder).acquire("r")
 
 
 def test_a_process_number_that_was_used_again_is_another_process(folder):
     owner = Leases(folder)
-    assert owner.take("r")
+    assert owner.acquire("r")
     path = folder / "r.1.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "started": "1"}))  # this process's number, of a process since boot
-    assert Leases(folder).take("r")
+    assert Leases(folder).acquire("r")
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -103,18 +105,18 @@ def test_clocks_an_hour_apart_do_not_matter(folder, hours, monkeypatch):
     foreign(folder)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
-    assert not Leases(folder).take("r")
+    assert not Leases(folder).acquire("r")
     assert set(Leases(folder).all()) == Leases(folder).busy() == {"r"}
     os.utime(folder / "r.1.json", (real() - STALE_AFTER - 5,) * 2)
-    assert Leases(folder).take("r")
+    assert Leases(folder).acquire("r")
 
 
 def test_sweeping_removes_what_is_stale_and_nothing_else(folder):
     owner = Leases(folder)
-    foreign(folder, "gone").touch("gone", (1, 2, 3.0))
+    foreign(folder, "gone").renew("gone", (1, 2, 3.0))
     age(folder, STALE_AFTER + 1, "gone")
     foreign(folder, "elsewhere")
-    owner.take("mine")
+    owner.acquire("mine")
     Leases(folder).sweep()
     assert sorted(path.name for path in folder.iterdir()) == ["elsewhere.1.json", "mine.1.json"]
     assert Leases(folder).busy() == {"elsewhere", "mine"}
@@ -123,35 +125,35 @@ def test_sweeping_removes_what_is_stale_and_nothing_else(folder):
 def test_a_damaged_lease_is_nobody_s_once_it_is_old(folder):
     folder.mkdir()
     (folder / "r.1.json").write_text("{")
-    assert not Leases(folder).take("r")
+    assert not Leases(folder).acquire("r")
     age(folder, STALE_AFTER + 5)
-    assert Leases(folder).take("r")
+    assert Leases(folder).acquire("r")
 
 
 def test_nothing_else_is_left_behind(folder):
     foreign(folder)
     age(folder, STALE_AFTER + 5)
     other = Leases(folder)
-    assert other.take("r")
-    assert other.touch("r", (3, 10, 2.0))
+    assert other.acquire("r")
+    assert other.renew("r", (3, 10, 2.0))
     assert other.all()["r"].progress == (3, 10, 2.0)
     (folder / "r.progress").unlink()
     assert [path.name for path in folder.iterdir()] == ["r.2.json"]
-    assert module.TOUCH_EVERY < STALE_AFTER / 3
+    assert module.RENEW_EVERY < STALE_AFTER / 3
 
 
 def test_a_lease_that_its_living_process_has_forgotten_is_anybody_s_once_it_is_old(folder):
-    assert Leases(folder).take("r")
-    assert not Leases(folder).take("r")
+    assert Leases(folder).acquire("r")
+    assert not Leases(folder).acquire("r")
     age(folder, STALE_AFTER + 5)
-    assert Leases(folder).take("r")
+    assert Leases(folder).acquire("r")
 
 
 def test_a_process_of_another_container_with_the_same_name_is_not_looked_up_here(folder, monkeypatch):
     """Its number means nothing here, so its age decides."""
     gone = {**this_process(), "pid": 2**22 + 1}
     assert is_gone(gone)
-    monkeypatch.setattr(module, "_place", lambda: "elsewhere")
+    monkeypatch.setattr(process, "_place", lambda: "elsewhere")
     assert is_gone(gone) is None
     assert is_gone({**this_process(), "pid": 2**22 + 1})
 
@@ -163,44 +165,44 @@ def test_a_file_system_without_hard_links_will_do(folder, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     assert winners(folder, "r") == 1
     one, other = Leases(folder), Leases(folder)
-    assert one.take("s")
-    assert not other.take("s")
-    assert one.touch("s")
-    one.give_back("s")
-    assert other.take("s")
+    assert one.acquire("s")
+    assert not other.acquire("s")
+    assert one.renew("s")
+    one.release("s")
+    assert other.acquire("s")
 
 
-def test_a_kill_at_any_place_of_a_touch_leaves_a_lease_that_is_free(folder):
+def test_a_kill_at_any_place_of_a_renewal_leaves_a_lease_that_is_free(folder):
     places = 0
     while True:
         run_id = f"r{places}"
 
         def disturbed(run_id=run_id, places=places):
             owner = Leases(folder)
-            assert owner.take(run_id)
-            assert owner.touch(run_id, (1, 2, 3.0))
+            assert owner.acquire(run_id)
+            assert owner.renew(run_id, (1, 2, 3.0))
             Killer(places).install()
-            assert owner.touch(run_id, (2, 2, 3.0))
-            owner.give_back(run_id)
+            assert owner.renew(run_id, (2, 2, 3.0))
+            owner.release(run_id)
 
         if in_a_fork(disturbed) == 0:
             break
         places += 1
         assert run_id not in Leases(folder).busy()
         other = Leases(folder)
-        assert other.take(run_id)
+        assert other.acquire(run_id)
         assert other.all()[run_id].progress in ((1, 2, 3.0), (2, 2, 3.0), None)
-        other.give_back(run_id)
+        other.release(run_id)
     assert places > 8
     assert not list(folder.glob("[!.]*"))
 
 
 def test_giving_back_all_ends_what_an_interruption_left_half_taken(folder):
     one, other = Leases(folder), Leases(folder)
-    assert one.take("r")
-    assert one.take("s")
-    assert other.take("t")
-    one.give_back_all()
+    assert one.acquire("r")
+    assert one.acquire("s")
+    assert other.acquire("t")
+    one.release_all()
     assert Leases(folder).busy() == {"t"}
 
 
@@ -212,5 +214,5 @@ def test_a_full_disk_names_the_lease_and_leaves_nothing(folder, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match=r"No space left on device: .*r\.1\.json"):
-        Leases(folder).take("r")
+        Leases(folder).acquire("r")
     assert not list(folder.iterdir())

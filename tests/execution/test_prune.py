@@ -61,7 +61,7 @@ def test_only_some_runs(store):
 
 
 def test_a_run_that_is_being_worked_on_keeps_its_files(store):
-    Leases(store.path / "leases").take("b2")
+    Leases(store.path / "leases").acquire("b2")
     for dry_run in (True, False):
         pruned = prune(store.path, ["states"], dry_run=dry_run)
         assert list(pruned.busy) == ["b2"]

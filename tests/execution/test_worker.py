@@ -32,8 +32,8 @@ def jobs(make_run):
 
 
 def test_a_worker_does_what_is_queued_and_nobody_works_on(cli, jobs, tmp_path):
-    enqueue(tmp_path, "s", jobs, goes_on=True)
-    assert Leases(tmp_path / "leases").take(jobs[0].run.id)
+    enqueue(tmp_path, "s", jobs, detached=True)
+    assert Leases(tmp_path / "leases").acquire(jobs[0].run.id)
     answer = cli("worker", tmp_path, "--engine", "test_inline")
     assert answer.code == 0
     assert "1 runs in" in answer.out
@@ -42,7 +42,7 @@ def test_a_worker_does_what_is_queued_and_nobody_works_on(cli, jobs, tmp_path):
 
 
 def test_a_worker_that_finishes_the_queue_removes_it(cli, jobs, tmp_path):
-    enqueue(tmp_path, "s", jobs, goes_on=True)
+    enqueue(tmp_path, "s", jobs, detached=True)
     assert cli("worker", tmp_path, "--engine", "test_inline").code == 0
     assert queues(tmp_path) == []
     assert "0 runs in" in cli("worker", tmp_path, "--engine", "test_inline").out
@@ -50,7 +50,7 @@ def test_a_worker_that_finishes_the_queue_removes_it(cli, jobs, tmp_path):
 
 def test_failures_of_a_worker_are_rows_and_its_exit_code(cli, make_run, tmp_path):
     job = Job(make_run(family="test_diverging", training__steps=60).run, ())
-    enqueue(tmp_path, "s", [job], goes_on=True)
+    enqueue(tmp_path, "s", [job], detached=True)
     answer = cli("worker", tmp_path, "--engine", "test_inline")
     assert answer.code == 1
     assert "1 failed" in answer.out
@@ -59,7 +59,7 @@ def test_failures_of_a_worker_are_rows_and_its_exit_code(cli, make_run, tmp_path
 
 def test_runs_for_gpus_are_left_to_workers_that_have_some(cli, jobs, tmp_path):
     cuda = [Job(job.run.model_copy(update={"device": "cuda"}), job.evaluations) for job in jobs[:1]]
-    enqueue(tmp_path, "s", [*cuda, jobs[1]], goes_on=True)
+    enqueue(tmp_path, "s", [*cuda, jobs[1]], detached=True)
     answer = cli("worker", tmp_path, "--engine", "test_inline")
     assert "1 queued runs are for another device than cpu" in answer.out
     assert pd.read_parquet(tmp_path / "runs")["run_id"].tolist() == [jobs[1].run.id]
@@ -115,7 +115,7 @@ def test_when_all_pilots_die_the_invocation_says_so(suite_file, tmp_path):
     subprocess.run(["pkill", "-KILL", "-f", f"worker {tmp_path / 'r'}"], check=True)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "4 runs are not done, and nobody works on them; the same command goes on" in out
+    assert "4 runs are not done, and no process works on them; the same command continues them" in out
 
 
 class Cancelling(Progress):
@@ -131,7 +131,7 @@ class Cancelling(Progress):
 
 
 def test_a_worker_heeds_cancel_in_the_middle(jobs, registry, tmp_path):
-    enqueue(tmp_path, "s", jobs, goes_on=True)
+    enqueue(tmp_path, "s", jobs, detached=True)
     engine = registry.engine("test_inline")(Options())
     assert work_off(tmp_path, engine, Cancelling(tmp_path).watch) == 0
     assert len(pd.read_parquet(tmp_path / "runs")) == 1
@@ -169,7 +169,7 @@ def test_an_invocation_whose_last_runs_a_worker_does_is_done(suite_file, tmp_pat
 
 
 def test_an_engine_that_starts_workers_cannot_be_one(cli, jobs, tmp_path):
-    enqueue(tmp_path, "s", jobs, goes_on=True)
+    enqueue(tmp_path, "s", jobs, detached=True)
     answer = cli("worker", tmp_path, "--engine", "test_pilots")
     assert answer.code == 2
     assert "engine test_pilots starts workers itself, and cannot be one" in answer.err
@@ -189,9 +189,9 @@ def test_what_cannot_be_submitted_is_not_queued(cli, suite_file, tmp_path, regis
 def test_a_run_that_another_invocation_saw_fail_has_failed(make_run, registry, tmp_path, capsys):
     job = Job(make_run(family="test_diverging", training__steps=60).run, ())
     work = Work(tmp_path, [job], Progress().watch([job]))
-    assert "non-finite" in execute(job, registry, Store(tmp_path), "cpu")
-    assert work.take() is None
-    assert (work.left, work.failed) == ([], 1)
+    assert "non-finite" in str(execute(job, registry, Store(tmp_path), "cpu"))
+    assert work.acquire() is None
+    assert (work.left, work.failures) == ([], 1)
     assert "FAILED non-finite" in capsys.readouterr().out
 
 
@@ -199,7 +199,7 @@ def test_a_run_that_another_invocation_saw_fail_has_failed(make_run, registry, t
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_run_is_not_taken_over_while_its_owner_waits_for_a_fork_server(jobs, tmp_path):
     """On another machine, where nobody sees whether it lives; its fork server needs longer than a lease is good for without a touch."""
-    enqueue(tmp_path, "s", jobs[:1], goes_on=True)
+    enqueue(tmp_path, "s", jobs[:1], detached=True)
 
     def worker(node, **environment):
         environment = {**os.environ, "LATENTBENCH_TEST_NODES": "1", "SLURMD_NODENAME": node, **environment}
@@ -218,10 +218,10 @@ def test_a_run_is_not_taken_over_while_its_owner_waits_for_a_fork_server(jobs, t
 
 
 def test_what_an_engine_held_when_it_failed_is_given_back(jobs, tmp_path, registry, monkeypatch):
-    enqueue(tmp_path, "s", jobs, goes_on=True)
+    enqueue(tmp_path, "s", jobs, detached=True)
 
     def take_and_fail(engine, work):
-        work.take()
+        work.acquire()
         raise OSError("gone")
 
     monkeypatch.setattr(registry.engine("test_inline"), "run", take_and_fail)

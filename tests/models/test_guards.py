@@ -18,7 +18,8 @@ from latentbench.registry import build_registry
 from latentbench.results.store import Store
 from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.resolve import InapplicableError, assemble, resolve
-from latentbench.training.train import new_state, train
+from latentbench.training.state import new_state
+from latentbench.training.train import train
 
 SETTINGS = {
     **{"family": "sound", "estimator": "mc", "dataset": "digits", "encoder": "linear", "decoder": "linear", "likelihood": "gaussian"},
@@ -42,8 +43,8 @@ def outcome(broken, tmp_path):
         plans = tuple(EvaluationPlan(name, broken.evaluation(name).options_model().model_dump(mode="json"), "1") for name in evaluations)
         job = Job(resolve({**SETTINGS, **settings}, broken, "cpu").run, plans)
         store = Store(tmp_path / "results")
-        line = execute(job, broken, store, "cpu")
-        return line, store.read("runs").iloc[0], store.read("metrics")
+        failure = execute(job, broken, store, "cpu")
+        return failure and str(failure), store.read("runs").iloc[0], store.read("metrics")
 
     return run
 

@@ -96,7 +96,8 @@ def test_the_dictionary_descends_half_the_squared_error_at_the_inferred_code(fam
 @pytest.mark.parametrize("family", SPARSE)
 def test_training_lowers_the_cost_and_keeps_columns_at_unit_norm(family, make_run, registry):
     from latentbench.data.cache import cache_folder
-    from latentbench.training.train import new_state, train
+    from latentbench.training.state import new_state
+    from latentbench.training.train import train
 
     run = make_run(family=family, latent_dim=64, training__steps=60, family_options__iterations=60, family_options__l1_weight=0.2).run
     assembly = assemble(run, registry)

@@ -16,6 +16,7 @@ from scipy.special import expit
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import Splits
 from latentbench.errors import UserError
+from latentbench.evaluation.outcome import Metric, Outcome
 from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import check_outcome
 from latentbench.models.model import build_model
@@ -146,12 +147,30 @@ def test_every_evaluation_measures_every_family_it_applies_to(name, family, make
         pytest.skip(part.inapplicable(given.assembly, part.options_model()))
     result, again = outcome(registry, name, given), outcome(registry, name, given)
     assert result.metrics
+    check_outcome(part, result, given.model.family)
     assert all(math.isfinite(m.value) for m in result.metrics)
     assert [m.value for m in result.metrics] == [m.value for m in again.metrics]
     points = [(m.name, m.split, m.index) for m in result.metrics]
     assert len(set(points)) == len(points)
     assert all(picture.dtype == torch.uint8 and picture.ndim == 2 for picture in result.pictures.values())
     assert all(torch.isfinite(array).all() for array in result.arrays.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "message"),
+    [
+        (
+            "elbo",
+            Metric("r3", 1.0),
+            r"Elbo.evaluate\(...\) returned the metric 'r3', which is not declared \(did you mean 'r2'\?\); declared: nelbo, ",
+        ),
+        ("sparsity", Metric("nelbo", 1.0), "returned the metric 'nelbo', which is not declared; declared: lifetime_sparsity"),
+        ("knn", Metric("knn_accuracy", 1.0), "returned the metric 'knn_accuracy' with the index None, and it declares 'sample_size'"),
+    ],
+)
+def test_a_metric_that_is_not_declared_is_refused(name, metric, message, make_run, registry):
+    with pytest.raises(UserError, match=message):
+        check_outcome(registry.evaluation(name), Outcome([metric]), trained(make_run, registry).model.family)
 
 
 class Labelled:
@@ -327,7 +346,7 @@ def test_what_is_not_defined_is_left_out_and_the_rest_is_finite(name, changes, i
     given = trained(make_run, registry, **changes)
     options = {"l1_weights": [0.1], "lca_iterations": 5, "fista_iterations": 5} if name == "inference_swap" else {}
     usual, few = outcome(registry, name, fewer(trained(make_run, registry), 40), **options), outcome(registry, name, fewer(given, images), **options)
-    check_outcome(registry.evaluation(name), few)  # no number that is not finite
+    check_outcome(registry.evaluation(name), few, given.model.family)  # no number that is not finite
     assert {m.name for m in usual.metrics} - {m.name for m in few.metrics} == missing
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from latentbench_local import local
-from latentbench_local.local import EXIT_WITHIN
+from latentbench_local import pool
 from latentbench_local.processes import use
+from latentbench_local.worker import EXIT_WITHIN
 
 from latentbench.results.store import Store
 from tests.kit import TWELVE, Suite, same
@@ -334,7 +334,7 @@ def test_a_time_limit_ends_a_run_and_keeps_its_state(cli, suite_file, tmp_path):
 
 
 def test_a_run_that_does_not_heed_its_time_limit_is_killed(cli, suite_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "GRACE", 1.0)
+    monkeypatch.setattr(pool, "GRACE", 1.0)
     text = TWELVE.replace("[1, 2, 3]", "[1]").replace("family: [poisson, gaussian], estimator: [mc, exact]", "family: test_sleeping")
     text = text.replace("encoder: linear, ", "")
     answer = cli("run", suite_file(text), "--results", tmp_path / "r", "--cpus", "1", "--time-limit", "3s")

@@ -186,7 +186,8 @@ def test_a_whole_run_reaches_the_nelbo_of_the_naive_sampler(make_run, registry, 
     from latentbench.evaluation.trained import Trained
     from latentbench.models.model import build_model
     from latentbench.suites.resolve import assemble
-    from latentbench.training.train import new_state, train
+    from latentbench.training.state import new_state
+    from latentbench.training.train import train
 
     def nelbo(seed):
         run = make_run(seed=seed, latent_dim=32, training__steps=800, training__learning_rate=0.005).run

@@ -15,7 +15,8 @@ from latentbench.execution.execute import execute
 from latentbench.execution.leases import STALE_AFTER, Leases
 from latentbench.execution.queue import enqueue
 from latentbench.files import FolderError, listed
-from latentbench.results.store import UNFINISHED_MERGE, Store
+from latentbench.results.fragments import UNFINISHED_MERGE
+from latentbench.results.store import Store
 from latentbench.results.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
 from latentbench.runner import Selection, planned
 from latentbench.suites.launch import Launch
@@ -37,7 +38,7 @@ def whole(tmp_path_factory, registry):
     """A suite whose two runs are done and queued, with a summary: its folder, and the runs' ids."""
     base = tmp_path_factory.mktemp("hostile")
     (base / "suite.yaml").write_text(SUITE)
-    plan, _ = planned(base / "suite.yaml", base / "plain", Launch(), Changes())
+    plan, *_ = planned(base / "suite.yaml", base / "plain", Launch(), Changes())
     jobs, store = [Selection().job(item) for item in plan.runs], Store(base / "plain")
     for job in jobs:
         assert execute(job, registry, store, "cpu") is None
@@ -51,7 +52,7 @@ def whole(tmp_path_factory, registry):
             }
             store.write_rows("evaluations", f"{job.run.id}-{evaluation.id}", [row])
     store.write_rows("summaries", "table", [{"family": "poisson", "metric": "published", "split": "validation", "value": 1.0, "source": "a paper"}])
-    enqueue(store.path, "hostile", jobs, goes_on=True)
+    enqueue(store.path, "hostile", jobs, detached=True)
     shutil.copytree(base / "plain", base / "compacted")
     assert compact(base / "compacted") > 0
     return base, [job.run.id for job in jobs]
@@ -139,7 +140,7 @@ def lease(**changes):
 
     def make(path):
         owner = Leases(path.parent)
-        assert owner.take(path.name.partition(".")[0])
+        assert owner.acquire(path.name.partition(".")[0])
         path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere", **changes}))
 
     return make
@@ -349,7 +350,7 @@ def test_a_damaged_lease_is_taken_over_once_it_is_old(folder, cli):
         damaged.write_text(content)
         os.utime(damaged, (time.time() - STALE_AFTER - 5,) * 2)
     assert cli("status", "--results", path).code == 0
-    assert Leases(path / "leases").take(run_id)
+    assert Leases(path / "leases").acquire(run_id)
     assert [p.name for p in listed(path / "leases")] == [f"{run_id}.4.json"]
 
 
@@ -376,7 +377,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_nothing_is_lost(folder, 
 
 def test_a_training_state_that_cannot_be_read_is_kept_and_fails_no_run(whole, registry, tmp_path):
     """It is as good as ever when it can be read again."""
-    plan, _ = planned(whole[0] / "suite.yaml", tmp_path, Launch(), Changes())
+    plan, *_ = planned(whole[0] / "suite.yaml", tmp_path, Launch(), Changes())
     job, store = Selection().job(plan.runs[0]), Store(tmp_path)
     store.state_path(job.run.id).mkdir(parents=True)
     with pytest.raises(FolderError, match=r"states/.*\.safetensors cannot be read: Is a directory"):

@@ -8,6 +8,7 @@ import pytest
 from latentbench.errors import UserError
 from latentbench.execution.execute import Job, execute
 from latentbench.results.merge import merge
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.suites.plan import EvaluationPlan
 from tests.kit import Killer, in_a_fork
@@ -72,7 +73,7 @@ def test_a_run_that_failed_somewhere_and_is_done_elsewhere_is_done(folders, cli,
     base, ids = folders
     Store(tmp_path / "f").write_rows("runs", ids[3], [{"run_id": ids[3], "status": "failed", "failure_kind": "killed", "family": "poisson"}])
     assert cli("merge", tmp_path / "f", base / "b", "--into", tmp_path / "c").code == 0
-    assert Store(tmp_path / "c").run_states()[ids[3]]["status"] == "done"
+    assert Snapshot.read(Store(tmp_path / "c")).rows[ids[3]]["status"] == "done"
 
 
 @pytest.mark.parametrize(("words", "message"), [(("nowhere",), "nowhere has no results (it does not exist)"), ((), "Missing argument")])

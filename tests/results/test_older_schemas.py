@@ -13,6 +13,7 @@ import pytest
 
 from latentbench.execution.compaction import compact
 from latentbench.execution.execute import execute
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store
 from latentbench.results.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
 from latentbench.runner import Selection, planned
@@ -62,13 +63,13 @@ def test_what_it_did_not_have_is_missing(old):
 
 def test_compact_migrates_it_and_changes_no_row(old, cli):
     store = Store(old)
-    before, states, evaluated = rows_of(store), store.run_states(), store.evaluated()
+    before, states, evaluated = rows_of(store), Snapshot.read(store).rows, Snapshot.read(store).measured
     assert versions(old) == {b"2"}
     assert cli("compact", "--results", old).code == 0
     assert versions(old) == {str(SCHEMA_VERSION).encode()}
     assert rows_of(store) == before
-    assert str(store.run_states()) == str(states)
-    assert store.evaluated() == evaluated
+    assert str(Snapshot.read(store).rows) == str(states)
+    assert Snapshot.read(store).measured == evaluated
     for table in {path.parent.name for path in old.glob("*/*.parquet")}:
         assert list(pd.read_parquet(old / table).columns) == list(TABLES[table])
 
@@ -93,7 +94,7 @@ def test_its_runs_are_evaluated_again_by_their_stored_models(old, registry, tmp_
     """Only an evaluation is missing, of a model that 8793d11 trained."""
     store, suite = Store(old), tmp_path / "suite.yaml"
     suite.write_text(suite.read_text().replace("[elbo, ", "[elbo, sparsity, "))
-    plan, _ = planned(suite, old, Launch(), Changes(only={"estimator": ["mc"]}))
+    plan, *_ = planned(suite, old, Launch(), Changes(only={"estimator": ["mc"]}))
     before = {path: path.read_bytes() for path in (old / "checkpoints").iterdir()}
     for item in plan.runs:
         job = Selection().job(item) or Selection(refresh=True).job(item)

@@ -106,7 +106,8 @@ def test_only_modules_that_a_run_depends_on_count(plugin, suite, tmp_path):
 INTERRUPT = """
 import sys
 from pathlib import Path
-from latentbench.execution.execute import InterruptedRunError, execute
+from latentbench.execution.control import Control, InterruptedRunError
+from latentbench.execution.execute import execute
 from latentbench.execution.job import Job
 from latentbench.suites.plan import make_plan
 from latentbench.registry import load_registry
@@ -114,7 +115,7 @@ from latentbench.results.store import Store
 from latentbench.suites.suite import load_suite
 item = make_plan(load_suite(Path(sys.argv[1])), load_registry(), "cpu").runs[0]
 try:
-    execute(Job(item.run, item.evaluations), load_registry(), Store(Path(sys.argv[2])), "cpu", stopping=lambda: True)
+    execute(Job(item.run, item.evaluations), load_registry(), Store(Path(sys.argv[2])), "cpu", Control(stopping=lambda: True))
 except InterruptedRunError:
     print("interrupted")
 """
@@ -123,7 +124,7 @@ except InterruptedRunError:
 @pytest.mark.slow
 def test_other_code_does_not_resume_a_saved_state(plugin, suite, tmp_path):
     assert "interrupted" in plugin.call("-c", INTERRUPT, suite, tmp_path / "r").stdout
-    assert "missing (interrupted)" in state(plugin.latentbench("plan", suite, "--results", tmp_path / "r"))
+    assert "interrupted" in state(plugin.latentbench("plan", suite, "--results", tmp_path / "r"))
     plugin.edit("SCALE = 1.0", "SCALE = 2.0")
     planned = state(plugin.latentbench("plan", suite, "--results", tmp_path / "r"))
     assert "interrupted; starts anew: its state was made by other code, latentbench_edited.py changed" in planned

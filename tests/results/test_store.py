@@ -22,6 +22,7 @@ from latentbench.errors import UserError
 from latentbench.execution.compaction import join_fragments
 from latentbench.execution.leases import STALE_AFTER, LeaseLostError, Leases
 from latentbench.files import FolderError, write_atomically
+from latentbench.results.snapshot import Snapshot
 from latentbench.results.store import Store, revision
 from latentbench.results.tables import METADATA_KEY, SCHEMA_VERSION, TABLES
 from tests.kit import fill, in_a_fork
@@ -194,7 +195,7 @@ def test_what_the_store_has_of_a_run_is_one_revision_however_it_is_read(tmp_path
     store.update_run("a1", {"started": datetime(2026, 11, 23, 3, 0, 0, 120000, tzinfo=UTC), "failure_message": "a\nb"})
 
     def revisions():
-        rows, evaluated = store.run_states(), store.evaluated()
+        rows, evaluated = Snapshot.read(store).rows, Snapshot.read(store).measured
         whole = {run_id: revision(row, evaluated.get(run_id, set())) for run_id, row in rows.items()}
         assert whole == {run_id: revision(*store.state_of(run_id)) for run_id in rows}
         return whole
@@ -260,9 +261,9 @@ def test_advice_about_units_holds(store):
     """Without its units an evaluation counts as done; without its metrics it does not, and writes both again."""
     fill(store, ["a1"])
     (store.path / "units" / "a1-elbo-1.parquet").unlink()
-    assert store.evaluated()["a1"] == {"elbo-1", "knn-1"}
+    assert Snapshot.read(store).measured["a1"].keys() == {"elbo-1", "knn-1"}
     (store.path / "metrics" / "a1-elbo-1.parquet").unlink()
-    assert store.evaluated()["a1"] == store.state_of("a1")[1] == {"knn-1"}
+    assert Snapshot.read(store).measured["a1"].keys() == store.state_of("a1")[1] == {"knn-1"}
 
 
 def test_a_changed_byte_is_noticed_or_changes_nothing(store):
@@ -344,10 +345,10 @@ def test_who_has_lost_a_lease_changes_nothing_that_its_new_owner_wrote(tmp_path,
     """An outage of over a minute: the run is another's by then."""
     old, new = Leases(tmp_path / "leases"), Leases(tmp_path / "leases")
     ours, theirs = (Store(tmp_path, fence=owner.check) for owner in (old, new))
-    assert old.take("a1")
+    assert old.acquire("a1")
     fill(ours, ["a1"])
     os.utime(tmp_path / "leases" / "a1.1.json", (time.time() - STALE_AFTER - 5,) * 2)
-    assert new.take("a1")
+    assert new.acquire("a1")
     fill(theirs, ["a1"], 2.0)
     for write in (store_arrays, store_models):
         write(theirs)

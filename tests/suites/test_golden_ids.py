@@ -4,6 +4,8 @@
 changed.
 """
 
+from collections import Counter
+
 import pytest
 
 from latentbench.suites.plan import make_plan
@@ -21,3 +23,12 @@ def test_ids_are_the_golden_ones(name, runs, root, registry):
     ids = [f"{item.run.id} {item.run.about}" for item in plan.runs]
     assert len(ids) == runs
     assert ids == golden(root, name)
+
+
+def test_ids_of_evaluations_are_the_golden_ones(root, registry):
+    """`tests/golden/evaluation_ids.txt` has suite, id and how many runs are measured by it, for every suite."""
+    lines = []
+    for path in sorted((root / "suites").glob("*.yaml")):
+        counts = Counter(e.id for item in make_plan(load_suite(path), registry, "cpu").runs for e in item.evaluations)
+        lines += [f"{path.stem} {evaluation} {runs}" for evaluation, runs in sorted(counts.items())]
+    assert lines == (root / "tests" / "golden" / "evaluation_ids.txt").read_text().splitlines()

@@ -211,10 +211,23 @@ def test_a_published_folder_that_is_not_there_is_a_note(runs, suite_file, tmp_pa
     assert runs(sweep, base=base).notes == ()
 
 
-@pytest.mark.parametrize(("metric", "notes"), [("nelbo", 0), ("r2", 0), ("active_fraction_at", 1), ("knn_accuracy_7", 1), ("lifetime_sparsity", 1)])
-def test_a_metric_that_no_evaluation_declares_is_a_note(metric, notes, runs):
+@pytest.mark.parametrize("metric", ["nelbo", "kl", "r2", "sparse_coding_cost"])
+def test_a_leaderboard_has_a_metric_that_an_evaluation_of_the_suite_or_a_family_declares(metric, runs):
     base = BASE.replace("sweeps:", f"leaderboard: {{metric: {metric}, rows: [family]}}\nsweeps:")
-    assert len(runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base).notes) == notes
+    assert runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("knn_accuracy_7", r"metric 'knn_accuracy_7': no evaluation or family declares it \(did you mean 'knn_accuracy'\?\)"),
+        ("lifetime_sparsity", "metric 'lifetime_sparsity' is measured by sparsity; the suite asks for elbo"),
+    ],
+)
+def test_a_leaderboard_of_a_metric_that_the_suite_does_not_measure_is_refused(metric, message, runs):
+    base = BASE.replace("sweeps:", f"leaderboard: {{metric: {metric}, rows: [family]}}\nsweeps:")
+    with pytest.raises(UserError, match=message):
+        runs("  - {family: gaussian, estimator: mc, dataset: digits}\n", base=base)
 
 
 MISTAKES = {

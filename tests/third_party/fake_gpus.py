@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from latentbench_local import processes
+from latentbench_local.messages import Memory
 
 settings = json.loads(os.environ["LATENTBENCH_TEST_FAKE_GPUS"])
 real_use, real_execute = processes.use, processes.execute
@@ -26,7 +27,7 @@ def use(device):
 
 
 def memory(device):
-    return (settings["claims"], settings["capacity"]) if "claims" in settings else None
+    return Memory(settings["claims"], settings["capacity"]) if "claims" in settings else None
 
 
 def execute(*args, **kwargs):

@@ -6,4 +6,4 @@ import platform
 from latentbench.execution import heartbeat, leases
 
 platform.node = lambda: os.environ.get("SLURMD_NODENAME", "submitting")
-leases.STALE_AFTER, heartbeat.TOUCH_EVERY = 8.0, 1.0
+leases.STALE_AFTER, heartbeat.RENEW_EVERY = 8.0, 1.0

@@ -14,6 +14,7 @@ from latentbench.api import (
     IterativeFamily,
     Likelihood,
     Loss,
+    Measure,
     Metric,
     Network,
     Outcome,
@@ -217,9 +218,10 @@ DATASETS = [
 
 
 def evaluation(label, outcome):
-    return type(
-        label.title().replace("_", ""), (Evaluation,), {"name": label, "__module__": __name__, "evaluate": lambda self, trained, generator: outcome}
-    )
+    returned = [metric for metric in getattr(outcome, "metrics", ()) if isinstance(metric, Metric)]
+    metrics = {metric.name: Measure(None, "none", "A number.", metric.index_name) for metric in returned}
+    members = {"name": label, "__module__": __name__, "metrics": metrics, "evaluate": lambda self, trained, generator: outcome}
+    return type(label.title().replace("_", ""), (Evaluation,), members)
 
 
 ONE = Metric("one", 1.0)

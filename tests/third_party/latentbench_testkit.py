@@ -25,6 +25,7 @@ from latentbench.api import (
     Evaluation,
     IterativeFamily,
     Loss,
+    Measure,
     Metric,
     Network,
     Options,
@@ -35,7 +36,7 @@ from latentbench.api import (
     TorchFamily,
     dictionary_of,
 )
-from latentbench.api.engines import Engine, execute, load_registry
+from latentbench.api.engines import Control, Engine, execute, load_registry
 
 if "LATENTBENCH_TEST_FAKE_GPUS" in os.environ:
     import fake_gpus  # noqa: F401
@@ -56,6 +57,11 @@ class BareLca(IterativeFamily):
     """Soft-threshold dynamics du/dt = (b - u - (Phi'Phi - 1) a) / tau of Rozell et al. 2008."""
 
     name = "test_lca"
+    measures = {
+        **IterativeFamily.measures,
+        "squared_error": Measure(None, "squared pixel values", "Half the squared error."),
+        "penalty": Measure(None, "nats", "L1 norm times its weight."),
+    }
     options_model = LcaOptions
 
     def __init__(self, assembly, options):
@@ -146,6 +152,7 @@ class Fragile(Evaluation):
     """An evaluation that fails while a file is there."""
 
     name = "test_fragile"
+    metrics = {"fragile": Measure(None, "none", "Always 1.")}
 
     def evaluate(self, trained, generator):
         if Path(os.environ.get("LATENTBENCH_TEST_FRAGILE", "nowhere")).exists():
@@ -157,6 +164,7 @@ class Lingering(Evaluation):
     """An evaluation that leaves a thread behind in the process of a run, and none in that of the tests."""
 
     name = "test_lingering"
+    metrics = {"lingering": Measure(None, "none", "Always 1.")}
 
     def evaluate(self, trained, generator):
         threading.Thread(target=time.sleep, args=(1000,), daemon=multiprocessing.parent_process() is None).start()
@@ -230,9 +238,10 @@ class Inline(Engine):
     capacity = "one after another"
 
     def run(self, work):
-        while (job := work.take()) is not None:
+        while (job := work.acquire()) is not None:
             work.watcher.started(job, "here")
-            work.end(job, execute(job, load_registry(), work.store, self.device, lambda step, steps: work.keep(job), save_every=0.0))
+            control = Control(report=lambda step, steps, job=job: work.renew(job), save_every=0.0)
+            work.finished(job, execute(job, load_registry(), work.store, self.device, control))
 
 
 class PilotOptions(Options):
@@ -246,7 +255,7 @@ class Pilots(Engine):
     name = "test_pilots"
     device = "cpu"
     capacity = "by pilots"
-    goes_on = True
+    detached = True
     options_model = PilotOptions
 
     def run(self, work):

@@ -14,7 +14,8 @@ from latentbench.models.model import build_model
 from latentbench.models.objective import Step
 from latentbench.suites.resolve import assemble
 from latentbench.suites.settings import Training
-from latentbench.training.train import make_optimizer, new_state, plan_steps, train
+from latentbench.training.state import make_optimizer, new_state
+from latentbench.training.train import plan_steps, train
 
 STEPS = 120  # past one reading of the history, and past an epoch of 28 steps
 
