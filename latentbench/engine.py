@@ -23,6 +23,10 @@ class Limits:
     fail_fast: bool = False
     save_every: float = SAVE_EVERY
 
+    def reached(self, failures: int) -> bool:
+        """Whether this number of failures ends the suite."""
+        return self.fail_fast and failures > 0
+
 
 NO_LIMITS = Limits()
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read or refused, never taken for missing."""
+"""Files that are written whole or not at all; one that cannot be read is an error, never taken for missing."""
 
 import errno
 import hashlib
@@ -31,13 +31,13 @@ class FolderError(UserError, StoringError):
 
 
 def cannot_store(error: BaseException) -> bool:
-    """Whether an error says that nothing can be stored any more, which is no failure of whatever was at work."""
+    """Whether an error says that nothing can be stored any more, which is no failure of the run that was in progress."""
     return isinstance(error, StoringError) or (isinstance(error, OSError) and error.errno in FULL)
 
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Let errors of what is done here name `path`, as errors of writing name no file.
+    """Add `path` to errors raised in this context: errors of writing name no file.
 
     Raises:
         StoringError: nothing can be stored any more.
@@ -54,7 +54,7 @@ def storing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Let errors of what is done here say that `path` cannot be read, and why; that it is not there passes through.
+    """Turn errors raised in this context into one that names `path` and the reason; a missing file stays a FileNotFoundError.
 
     Raises:
         FileNotFoundError: there is no such file or folder.

@@ -1,4 +1,4 @@
-"""Numbers that people write, in suites, profiles and flags: lists like `0-7`, durations like `12h`, and what is no number."""
+"""Numbers as people write them in suites, profiles and flags: lists like `0-7`, durations like `12h`; and texts that are no numbers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _number(value: object) -> float | None:
 
 
 def check_kind(value: object, kinds: frozenset[object]) -> None:
-    """Check what pydantic would convert: true is no 1, `1_000` no number, and `no` no boolean.
+    """Refuse what pydantic would convert: true is not 1, `1_000` not a number, and `no` not a boolean.
 
     Args:
         value: what was given for a field, or a list of it.
-        kinds: the types that the field may have, as `kinds_of` tells them.
+        kinds: the types that the field may have, from `kinds_of`.
 
     Raises:
         ValueError: it is of another kind than the field.
@@ -48,7 +48,7 @@ def check_kind(value: object, kinds: frozenset[object]) -> None:
 
 
 def kinds_of(annotation: object) -> frozenset[object]:
-    """The types that an annotation is made of, those of literals included."""
+    """The types in an annotation, those of literals included."""
     parts = get_args(annotation)
     if parts:
         return frozenset().union(*map(kinds_of, parts))

@@ -1,8 +1,8 @@
 """What the shell completes: settings, their values in the suite at hand, and stored metrics.
 
 Nothing here imports torch or the plugins, which takes seconds: names come from the settings' model, from the suite file, and from the results folder.
-While an option lacks its value the words of arguments are in the context's `args`.
-A completion that cannot be made is none; a shell has no place for a message.
+While an option lacks its value, arguments are in `args` of the context.
+Where names cannot be found out nothing is completed: a shell has no place for a message.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def metric(context: typer.Context, incomplete: str) -> list[str]:
         folders = context.params.get("results") or context.args or ["results"]
         files = [path for folder in folders for path in sorted(Path(folder, "metrics").glob("[!.]*.parquet"))]
         found = {str(name) for path in islice(files, MAX_FILES) for name in pq.read_table(path, columns=["metric"])["metric"].unique().to_pylist()}
-    except Exception:  # whatever is wrong with the folder: there is nothing to complete, and no place to say so
+    except Exception:  # nothing to complete, and no place to say why
         return []
     return sorted(name for name in found if name.startswith(incomplete))
 

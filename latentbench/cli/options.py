@@ -108,7 +108,7 @@ class EngineFlags:
     ] = None
 
     def launch(self) -> Launch:
-        """What the command line says of the engine."""
+        """The engine and its options, as named on the command line."""
         from latentbench.suites.launch import Launch
 
         options = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("engine", "profile")}
@@ -241,7 +241,7 @@ def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
 
 
 def _set_values(pairs: Sequence[str]) -> dict[str, Any]:
-    """What `--set` says, by key."""
+    """The values of `--set` by key."""
     values: dict[str, Any] = {}
     for pair in pairs:
         where = f"--set {shortened(pair)}"

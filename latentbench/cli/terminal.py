@@ -1,4 +1,4 @@
-"""Standard output and error that print what the terminal can, and outlive their reader."""
+"""Standard output and error that print on any terminal, and survive the end of their reader."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAIN = {"±": "+/-", "…": "...", "─": "-", "—": "-", "–": "-"}
 
 
 def prepare_terminal() -> None:
-    """Let no command end because of what its output is, or where it goes.
+    """Let no command fail because of its output or its reader.
 
     In `latentbench run ... | head` the runs are trained to their end: what is printed after the reader has gone is lost, and nothing else.
     """
@@ -44,7 +44,7 @@ class _Outliving(io.TextIOWrapper):
             self._drop()
 
     def _drop(self) -> None:
-        """Let the file descriptor lead to nowhere, for what is still buffered too."""
+        """Send this stream, and the rest of its buffer, to the null device."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)

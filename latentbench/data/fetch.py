@@ -90,19 +90,19 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _shown(name: str) -> Iterator[Progress]:
-    """Progress that shows itself once there is something to wait for."""
+    """Progress that is shown once preparation takes a while."""
     console = Console(highlight=False)
     if console.is_terminal:
         with Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True) as bars:
             task = bars.add_task(f"data set {name}", total=None)
             yield lambda doing, done, total: bars.update(task, description=doing, completed=done, total=total)
         return
-    told: set[int] = set()
+    shown: set[int] = set()
 
     def tell(doing: str, done: int, total: int) -> None:
         quarter = 4 * done // total
-        if total > 10 and quarter not in told:
+        if total > 10 and quarter not in shown:
             console.print(f"preparing {doing}: {done}/{total}", markup=False, soft_wrap=True)
-            told.add(quarter)
+            shown.add(quarter)
 
     yield tell

@@ -139,7 +139,7 @@ class Work:
 
     def stop(self) -> bool:
         """Whether a failure ends everything."""
-        return self.limits.fail_fast and self.failures > 0
+        return self.limits.reached(self.failures)
 
     def has_state(self, job: Job) -> bool:
         """Whether the run can be resumed."""

@@ -1,5 +1,6 @@
-"""What is shown of stored results: leaderboards and the state of results folders. For users in Python: `compare`."""
+"""What is shown of stored results: leaderboards, plans, parts, runs and the state of results folders. For users in Python: `compare` and `Query`."""
 
 from latentbench.reporting.leaderboard import compare
+from latentbench.reporting.query import Query
 
-__all__ = ["compare"]
+__all__ = ["Query", "compare"]

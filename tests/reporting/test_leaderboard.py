@@ -1,9 +1,6 @@
 """Leaderboards."""
 
-import io
-
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -11,7 +8,6 @@ from latentbench.errors import UserError
 from latentbench.reporting import compare
 from latentbench.reporting.query import Query
 from latentbench.reporting.rendering import cell_text, render
-from latentbench.reporting.statistics import half_width
 from latentbench.results.store import Store
 
 VALUES = {"poisson": [10.0, 11.0, 12.5], "gaussian": [9.0, 9.5, 9.1]}
@@ -78,10 +74,6 @@ def test_cells_that_mix_models_of_gpu_are_told(tmp_path):
     assert board(made, rows=("family",)).notes[-1] == "1 cells mix models of GPU: A100, H100"
     (tmp_path / "r" / "runs" / "a1.parquet").unlink()
     assert not any("mix" in note for note in board(made, rows=("family",)).notes)
-
-
-def test_one_seed_has_no_interval():
-    assert half_width(np.array([3.0])) is None
 
 
 @pytest.mark.parametrize("changes", [{"latent_dim": 8}, {"training": '{"epochs": 4}'}])
@@ -174,16 +166,6 @@ def test_an_indexed_metric_needs_its_index(store):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere has no results .it does not exist"):
         compare([tmp_path / "nowhere"], Query(), {})
-
-
-def test_formats(store):
-    result = board(store, rows=("family",))
-    assert r"\begin{tabular}" in render(result, "latex")
-    assert "| family" in render(result, "github")
-    frame = pd.read_csv(io.StringIO(render(result, "csv")))
-    assert frame["mean"].tolist() == pytest.approx([np.mean(VALUES["gaussian"]), np.mean(VALUES["poisson"])])
-    with pytest.raises(UserError, match=r"unknown format 'latx' .did you mean 'latex'"):
-        render(result, "latx")
 
 
 def test_the_paper_s_table_5(cli, root):
