@@ -84,7 +84,7 @@ def _computed(job: Job, registry: Registry, store: Store, device: str, control: 
     if job.trained:
         model.load_state_dict(store.read_checkpoint(job.run.id))
     else:
-        fitted = fit(job.run, assembly, model, splits.train, store, control)
+        fitted = fit(job.run, assembly, model, splits.train, store, control, job.keep_checkpoints)
     errors = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store, control.unstored)
     _check_sources(job, assembly, registry)  # with what was imported meanwhile
     return fitted, errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,8 +32,8 @@ class Fitted:
     earlier: float
 
 
-def fit(run: Run, assembly: Assembly, model: Model, data: Split, store: Store, control: Control) -> Fitted:
-    """Train to the end and store the model.
+def fit(run: Run, assembly: Assembly, model: Model, data: Split, store: Store, control: Control, keep: Sequence[float] = ()) -> Fitted:
+    """Train to the end and store the model, and those after the shares `keep` of the training.
 
     Raises:
         InterruptedRunError: the run was asked to stop; its state is stored.
@@ -43,7 +43,9 @@ def fit(run: Run, assembly: Assembly, model: Model, data: Split, store: Store, c
     state = _resumed(run, model, sources, store)
     _, _, steps = plan_steps(run.train_settings, len(data.images))
     earlier, clock, saved = state.seconds, _Clock(state), time.monotonic()
+    _keep(state, steps, keep, run, store)
     for _ in train(state, data, run):
+        _keep(state, steps, keep, run, store)
         control.report(state.step, steps)
         stop = control.stopping()
         if stop or time.monotonic() - saved > control.save_every:
@@ -66,6 +68,13 @@ def fit(run: Run, assembly: Assembly, model: Model, data: Split, store: Store, c
         "sources": json.dumps(training_sources(assembly)),  # with what was imported meanwhile
     }
     return Fitted(columns, earlier)
+
+
+def _keep(state: TrainingState, steps: int, shares: Sequence[float], run: Run, store: Store) -> None:
+    """Keep the model if the training is at one of the shares; the trained model is kept anyway."""
+    for share in shares:
+        if share < 1 and state.step == round(share * steps):
+            store.keep(run.id, share, state.model.state_dict())
 
 
 def _resumed(run: Run, model: Model, sources: Sources, store: Store) -> TrainingState:

@@ -19,7 +19,8 @@ class Job:
 
     With `trained`, the stored model is evaluated and not trained again. `seen` is the revision of what the store had of the run when the job was
     made (None: nothing): as long as it has that, the job is still to be done. `sources` is the code that the run was planned with: a
-    process with other code does not execute it. `label` is the run in words that no other run of its suite has.
+    process with other code does not execute it. `label` is the run in words that no other run of its suite has. `keep_checkpoints` are the shares of
+    the training after which the model is kept.
     """
 
     run: Run
@@ -28,6 +29,7 @@ class Job:
     seen: str | None = None
     sources: Sources = field(default_factory=dict)
     label: str = field(default="", compare=False)
+    keep_checkpoints: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.label:

@@ -77,19 +77,14 @@ def _files(store: Store, run_id: str, freed: Collection[str]) -> dict[Path, int]
 def _of_kind(store: Store, run_id: str, kind: str) -> list[Path]:
     match kind:
         case "checkpoints":
-            return [store.checkpoint_path(run_id), *_kept(store, run_id)]
+            return [store.checkpoint_path(run_id, share) for share in store.checkpoints(run_id)]
         case "kept":
-            return _kept(store, run_id)
+            return [store.checkpoint_path(run_id, share) for share in store.checkpoints(run_id) if share < 1]
         case "arrays" | "pictures":
             return listed(store.path / kind / run_id)
         case "states":
-            return [store.state_path(run_id)]
+            return [path for path in listed(store.path / kind, ".safetensors") if path.stem.partition("@")[0] == run_id]
     raise UserError(unknown("kind of file", kind, FREED))
-
-
-def _kept(store: Store, run_id: str) -> list[Path]:
-    """The models that were kept on the way of a training."""
-    return [path for path in listed(store.path / "checkpoints", ".safetensors") if path.name.startswith(f"{run_id}@")]
 
 
 def _removed(leases: Leases, run_id: str, files: Sequence[Path]) -> bool:

@@ -28,7 +28,9 @@ from latentbench.suites.settings import Run
 
 VERSION = 3
 ENTRY = ("id", "about", "run", "evaluations", "trained", "seen")
-"""What a queue file says of a run; since version 2 also with which of its `sources` the run was planned; since version 3 its `run` is a row."""
+"""What a queue file says of a run, which is a row since version 3."""
+LATER = {"sources": 0, "keep_checkpoints": ()}
+"""What later versions say too: with which of the file's `sources` the run was planned (2), and where its model is kept (3)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def enqueue(results: Path, suite: str, jobs: Iterable[Job], detached: bool) -> P
             "evaluations": [asdict(evaluation) for evaluation in job.evaluations],
             "trained": job.trained,
             "seen": job.seen,
+            "keep_checkpoints": job.keep_checkpoints,
             "sources": sources.setdefault(json.dumps(dict(job.sources), sort_keys=True), len(sources)),
         }
         for job in jobs
@@ -87,7 +90,14 @@ def queues(results: Path) -> list[Queued]:
             content = read_json(path)
             if content["version"] not in range(1, VERSION + 1):
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads up to {VERSION}")
-            entries = {str(entry["id"]): {**{name: entry[name] for name in ENTRY}, "sources": entry.get("sources", 0)} for entry in content["jobs"]}
+            entries = {
+                str(entry["id"]): {
+                    **{name: entry[name] for name in ENTRY},
+                    "sources": entry.get("sources", 0),
+                    "keep_checkpoints": entry.get("keep_checkpoints", ()),
+                }
+                for entry in content["jobs"]
+            }
             found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, list(content.get("sources", [{}]))))
         except FileNotFoundError:
             continue
@@ -151,7 +161,9 @@ def cancel(results: Path) -> Cancelled:
 def _job(entry: Mapping[str, Any], sources: Sequence[Mapping[str, str]]) -> Job:
     evaluations = tuple(EvaluationPlan(**{**evaluation, "options": dict(evaluation["options"])}) for evaluation in entry["evaluations"])
     run = Run.from_row(entry["run"]) if "dataset_sources" in entry["run"] else Run(**entry["run"])
-    return Job(run, evaluations, entry["trained"], entry["seen"], dict(sources[entry["sources"]]), str(entry["about"]))
+    return Job(
+        run, evaluations, entry["trained"], entry["seen"], dict(sources[entry["sources"]]), str(entry["about"]), tuple(entry["keep_checkpoints"])
+    )
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

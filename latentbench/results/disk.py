@@ -45,7 +45,12 @@ def disk(plan: Plan, store: Store) -> Disk:
     known = _arrays(store)
     asked = [evaluation for item in plan.runs for evaluation in item.evaluations]
     unknown = dict.fromkeys(str(evaluation) for evaluation in asked if evaluation.id not in known)
-    return Disk(models, models * len(plan.keep_checkpoints), round(sum(known.get(evaluation.id, 0.0) for evaluation in asked)), list(unknown))
+    return Disk(
+        models,
+        models * sum(share < 1 for share in plan.keep_checkpoints),
+        round(sum(known.get(evaluation.id, 0.0) for evaluation in asked)),
+        list(unknown),
+    )
 
 
 def _key(assembly: Assembly) -> tuple[str, ...]:

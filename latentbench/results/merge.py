@@ -139,7 +139,8 @@ class _Writer:
         for kind in ("arrays", "pictures"):
             for name in dict.fromkeys(path.name for folder in folders for path in listed(folder.store.path / kind / run_id)):
                 self._file(f"{kind}/{run_id}/{name}", folders)
-        self._file(f"checkpoints/{run_id}.safetensors", folders)
+        for share in sorted({1.0, *(share for folder in folders for share in folder.store.checkpoints(run_id))}):
+            self._file(f"checkpoints/{self.target.checkpoint_path(run_id, share).name}", folders)
         self._file(f"logs/{run_id}.log", folders)
         self.target.write_rows("runs", run_id, [folders[0].runs[run_id]])
 

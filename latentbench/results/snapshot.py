@@ -58,5 +58,5 @@ def _measured(store: Store) -> dict[str, dict[str, str | None]]:
         found.setdefault(run_id, {})[evaluation_id] = None
     for run_id, evaluation_id, sources in store.read("evaluations", ["run_id", "evaluation_id", "sources"]).itertuples(index=False, name=None):
         if evaluation_id in found.get(run_id, {}):
-            found[run_id][evaluation_id] = sources
+            found[run_id][evaluation_id] = sources if isinstance(sources, str) else None  # pandas gives NaN for no text
     return found

@@ -136,7 +136,7 @@ class Store(Tables):
 
     def saved_states(self) -> set[str]:
         """The runs that have a training state."""
-        return {path.stem for path in listed(self.path / "states", ".safetensors")}
+        return {path.stem for path in listed(self.path / "states", ".safetensors") if "@" not in path.stem}
 
     def write_rows(self, table: str, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the fragment `name` of a table; it replaces the fragment of that name. A run's are named by its id, with `-` and an evaluation's."""
@@ -159,7 +159,8 @@ class Store(Tables):
         else:
             self._remove(self.path / "runs" / f"{run_id}.parquet", run_id)
         others = [path for table in TABLES if table != "runs" for path in self.fragments(table) if path.stem.partition("-")[0] == run_id]
-        for path in (*others, *(path for kind in ("arrays", "pictures") for path in listed(self.path / kind / run_id))):
+        others += [*self._kept("checkpoints", run_id), *(path for kind in ("arrays", "pictures") for path in listed(self.path / kind / run_id))]
+        for path in others:
             self._remove(path, run_id)
 
     def write_arrays(self, run_id: str, evaluation_id: str, arrays: Mapping[str, Tensor]) -> None:
@@ -174,12 +175,19 @@ class Store(Tables):
         Image.fromarray(picture.cpu().numpy()).save(buffer, "PNG")
         self._write(self.path / "pictures" / run_id / f"{name}.png", buffer.getvalue(), run_id)
 
-    def checkpoint_path(self, run_id: str) -> Path:
-        """Where the trained model of a run is."""
-        return self.path / "checkpoints" / f"{run_id}.safetensors"
+    def checkpoint_path(self, run_id: str, share: float = 1.0) -> Path:
+        """Where the model of a run is: the trained one, or the one after a share of its training."""
+        return self.path / "checkpoints" / f"{_kept_name(run_id, share)}.safetensors"
+
+    def checkpoints(self, run_id: str) -> list[float]:
+        """The shares of a run's training whose models are there; 1 is the trained model."""
+        names = {path.stem: path for path in listed(self.path / "checkpoints", ".safetensors")}
+        return sorted(1.0 if name == run_id else float(name.partition("@")[2]) for name in names if name.partition("@")[0] == run_id)
 
     def write_checkpoint(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write a trained model."""
+        """Write a trained model, and the models that were kept on the way to it."""
+        for path in self._kept("states", run_id):
+            self._write(self.path / "checkpoints" / path.name, path.read_bytes(), run_id)
         self._write(self.checkpoint_path(run_id), tensors_to_bytes(tensors), run_id)
 
     def has_checkpoint(self, run_id: str) -> bool:
@@ -190,24 +198,30 @@ class Store(Tables):
             return False
         return True
 
-    def read_checkpoint(self, run_id: str) -> dict[str, Tensor]:
-        """The tensors of a trained model.
+    def read_checkpoint(self, run_id: str, share: float = 1.0) -> dict[str, Tensor]:
+        """The tensors of a trained model, or of the model after a share of its training, which is there if the suite's `keep_checkpoints` had it.
 
         Raises:
             DamagedError: it is missing or damaged.
             FolderError: it cannot be read.
         """
-        help_ = "run the suite with --force to train it again"
+        help_, path = "run the suite with --force to train it again", self.checkpoint_path(run_id, share)
         try:
-            return read_tensors(self.checkpoint_path(run_id))
+            return read_tensors(path)
         except FileNotFoundError as error:
-            raise DamagedError(f"checkpoint {self.checkpoint_path(run_id)} is missing; {help_}") from error
+            there = ", ".join(f"{kept:g}" for kept in self.checkpoints(run_id)) or "none"
+            kept = "" if share == 1 else f": its model was kept at the shares {there} of the run; add {share:g} to the suite's keep_checkpoints"
+            raise DamagedError(f"checkpoint {path} is missing{kept}; {help_}") from error
         except DamagedError as error:
             raise DamagedError(f"checkpoint {error}; {help_}") from error
 
     def state_path(self, run_id: str) -> Path:
         """Where the state of a run that is being trained is."""
         return self.path / "states" / f"{run_id}.safetensors"
+
+    def keep(self, run_id: str, share: float, tensors: Mapping[str, Tensor]) -> None:
+        """Write the model after a share of a training; it is among the run's checkpoints once that has ended."""
+        self._write(self.path / "states" / f"{_kept_name(run_id, share)}.safetensors", tensors_to_bytes(tensors), run_id)
 
     def write_state(self, run_id: str, tensors: Mapping[str, Tensor]) -> None:
         """Write the state that an interrupted run resumes from."""
@@ -228,12 +242,17 @@ class Store(Tables):
             return None
 
     def forget_state(self, run_id: str) -> None:
-        """Remove a run's state."""
-        self._remove(self.state_path(run_id), run_id)
+        """Remove a run's state, and the models that were kept on the way."""
+        for path in (self.state_path(run_id), *self._kept("states", run_id)):
+            self._remove(path, run_id)
 
     def log_path(self, run_id: str) -> Path:
         """Where a run's process writes what it prints."""
         return self.path / "logs" / f"{run_id}.log"
+
+    def _kept(self, folder: str, run_id: str) -> list[Path]:
+        """The models that were kept on the way of a run's training."""
+        return [path for path in listed(self.path / folder, ".safetensors") if path.name.startswith(f"{run_id}@")]
 
     def _write(self, path: Path, content: bytes, run_id: str) -> None:
         if self.fence is not None:
@@ -246,6 +265,10 @@ class Store(Tables):
     def _check_fence(self, run_id: str) -> None:
         if self.fence is not None:
             self.fence(run_id)
+
+
+def _kept_name(run_id: str, share: float) -> str:
+    return run_id if share == 1 else f"{run_id}@{share:g}"
 
 
 def _as_words(options: Mapping[str, Any]) -> str:

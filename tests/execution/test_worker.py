@@ -138,13 +138,13 @@ def test_a_worker_heeds_cancel_in_the_middle(jobs, registry, tmp_path):
 
 
 def test_an_invocation_heeds_cancel_in_the_middle(suite_file, tmp_path, monkeypatch, capsys):
-    end = Work.end
+    finished = Work.finished
 
     def end_and_cancel(work, job, failure):
-        end(work, job, failure)
+        finished(work, job, failure)
         cancel(work.results)
 
-    monkeypatch.setattr(Work, "end", end_and_cancel)
+    monkeypatch.setattr(Work, "finished", end_and_cancel)
     assert run_suite(suite_file(FOUR), tmp_path / "r", Launch("test_inline")) == 3
     assert "3 runs were taken back by `latentbench cancel`" in capsys.readouterr().out
     monkeypatch.undo()
@@ -153,14 +153,14 @@ def test_an_invocation_heeds_cancel_in_the_middle(suite_file, tmp_path, monkeypa
 
 def test_an_invocation_whose_last_runs_a_worker_does_is_done(suite_file, tmp_path, registry, monkeypatch, capsys):
     """The worker removes the queue file of the invocation, as nothing in it is queued any more."""
-    end = Work.end
+    finished = Work.finished
 
     def end_and_help(work, job, failure):
         monkeypatch.undo()
-        end(work, job, failure)
+        finished(work, job, failure)
         assert work_off(work.results, registry.engine("test_inline")(Options()), Progress().watch) == 0
 
-    monkeypatch.setattr(Work, "end", end_and_help)
+    monkeypatch.setattr(Work, "finished", end_and_help)
     assert run_suite(suite_file(FOUR), tmp_path / "r", Launch("test_inline")) == 0
     out = capsys.readouterr().out
     assert "4 runs in" in out

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from latentbench.errors import UserError
 from latentbench.suites.phase import Phase
-from latentbench.suites.settings import Training
+from latentbench.suites.settings import Run, Training
 
 
 def test_a_warm_up_that_takes_the_whole_run_is_refused():
@@ -81,3 +81,19 @@ def test_exact_reads_no_temperature(make_run):
 def test_wrong_values_are_named(changes, message, make_run):
     with pytest.raises(UserError, match=message):
         make_run(**changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"family_options__log_rate_limit": 2.0}, {"family": "test_lca", "estimator": None, "encoder": None}])
+def test_a_row_gives_back_the_run(make_run, changes):
+    run = make_run(**changes).run
+    row = run.to_row()
+    assert all(value is None or isinstance(value, (str, int, float, bool)) for value in row.values())
+    assert Run.from_row(row) == run
+    assert Run.from_row(row).id == run.id == row["run_id"]
+
+
+def test_a_row_that_is_older_than_a_field_gives_the_run_without_it(make_run):
+    run = make_run().run
+    row = {name: value for name, value in run.to_row().items() if name not in ("likelihood_options", "dataset_options")}
+    assert Run.from_row(row).id == run.id
+    assert Run.from_row({**row, "likelihood_options": None, "dataset_options": None}).id == run.id
