@@ -9,12 +9,19 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Measure:
-    """The declaration of one metric. `index` names what tells the points of a curve apart; None for a metric that is a single number."""
+    """The declaration of one metric.
+
+    `index` names what tells the points of a curve apart; None for a metric that is a single number. `less_constant` says that values leave out the
+    likelihood's constant, so that those of likelihoods whose constants differ cannot be compared; `of_kl` that the KL is part of the value, which is
+    an estimate where the family estimates its KL.
+    """
 
     better: Literal["lower", "higher"] | None
     unit: str
     meaning: str
     index: str | None = None
+    less_constant: bool = False
+    of_kl: bool = False
 
 
 def measures_problem(attribute: str, measures: object) -> str | None:

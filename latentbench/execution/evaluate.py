@@ -64,7 +64,7 @@ def evaluate(
             measured = {"started": began, "seconds": time.monotonic() - start, "host": place["host"], "device_name": place["device_name"]}
             measured |= {
                 "sources": json.dumps(evaluation_sources(part)),
-                "metrics": _declarations(outcome, _declared(part, trained.model.family)),
+                "metrics": _declarations(outcome, _declared(part, trained.model.family), trained.model.family.estimated_kl),
                 "versions": json.dumps(environment()),
             }
             _store(outcome, run_id, item, measured, store)
@@ -112,9 +112,10 @@ def _declared(part: type[Evaluation], family: Family) -> dict[str, Measure]:
     return {**(family.measures if part.reports_costs else {}), **part.metrics}
 
 
-def _declarations(outcome: Outcome, declared: Mapping[str, Measure]) -> str:
-    """The declarations of the metrics that were measured, as JSON."""
-    return json.dumps({name: asdict(declared[name]) for name in sorted({metric.name for metric in outcome.metrics})})
+def _declarations(outcome: Outcome, declared: Mapping[str, Measure], estimated_kl: bool) -> str:
+    """The declarations of the metrics that were measured, as JSON; `estimate` says that the KL in them is one."""
+    measured = sorted({metric.name for metric in outcome.metrics})
+    return json.dumps({name: {**asdict(declared[name]), "estimate": declared[name].of_kl and estimated_kl} for name in measured})
 
 
 def _check_declared(what: str, metric: Metric, declared: Mapping[str, Measure]) -> None:

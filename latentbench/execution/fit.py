@@ -60,6 +60,7 @@ def fit(run: Run, assembly: Assembly, model: Model, data: Split, store: Store, c
     store.write_checkpoint(run.id, model.state_dict())
     columns = {
         "cost": assembly.family.cost,
+        "cost_constant": float(model.likelihood.constant),
         "steps": steps,
         "train_seconds": state.seconds,
         "device_seconds": state.device_seconds,

@@ -114,9 +114,11 @@ class AmortisedFamily(Family):
 
     cost = "nelbo"
     measures = {
-        "nelbo": Measure("lower", "nats", "Negative evidence lower bound per image, with one sample of the posterior."),
-        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less what its likelihood leaves out."),
-        "kl": Measure(None, "nats", "Divergence of the posterior from the prior, summed over latents."),
+        "nelbo": Measure(
+            "lower", "nats", "Negative evidence lower bound per image, with one sample of the posterior.", less_constant=True, of_kl=True
+        ),
+        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less its constant.", less_constant=True),
+        "kl": Measure(None, "nats", "Divergence of the posterior from the prior, summed over latents.", of_kl=True),
     }
     has_posterior = True
 

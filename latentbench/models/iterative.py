@@ -103,10 +103,14 @@ class IterativeFamily(Family):
 
     cost = "free_energy"
     measures = {
-        "free_energy": Measure("lower", "nats", "Reconstruction + divergence from the step before, a mean over the steps of inference."),
-        "path_reconstruction": Measure("lower", "nats", "Negative log-likelihood less its constant, a mean over the steps of inference."),
-        "path_kl": Measure(None, "nats", "Divergence of each step's posterior from that of the step before, a mean over the steps."),
-        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less what its likelihood leaves out."),
+        "free_energy": Measure(
+            "lower", "nats", "Reconstruction + divergence from the step before, a mean over the steps of inference.", less_constant=True, of_kl=True
+        ),
+        "path_reconstruction": Measure(
+            "lower", "nats", "Negative log-likelihood less its constant, a mean over the steps of inference.", less_constant=True
+        ),
+        "path_kl": Measure(None, "nats", "Divergence of each step's posterior from that of the step before, a mean over the steps.", of_kl=True),
+        "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less its constant.", less_constant=True),
     }
     has_posterior = True
     features = 0

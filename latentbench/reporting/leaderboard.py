@@ -54,6 +54,7 @@ def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str] | No
     values = select(stores, query)
     query = replace(query, rows=tuple(query.rows) or _automatic(values, query.columns))
     places = _places(values, query)
+    _check_constants(values, places, query)
     unnamed = _Unnamed.of(values, (*query.rows, *query.columns))
     columns = {name: values[name].tolist() for name in ("run_id", "seed", "value", "kind", "interval")}
     cells = {place: _cell({name: [column[i] for i in at] for name, column in columns.items()}, at, unnamed) for place, at in places.items()}
@@ -76,6 +77,28 @@ def _places(values: pd.DataFrame, query: Query) -> dict[tuple[Key, Key], list[in
         row, column = (tuple(texts[name][position] for name in names) for names in (query.rows, query.columns))
         places.setdefault((row, column), []).append(position)
     return places
+
+
+def _check_constants(values: pd.DataFrame, places: Mapping[tuple[Key, Key], Sequence[int]], query: Query) -> None:
+    """Raise a UserError where costs of one data set in a column leave out different constants of their likelihoods."""
+    if "less_constant" not in values:
+        return
+    counts = values["value"].notna() & values["cost_constant"].notna() & (values["less_constant"] == True)  # noqa: E712  # it may be missing
+    constants = values["cost_constant"].where(counts)
+    datasets = column_of(values, "dataset") + column_of(values, "dataset_options")
+    found: dict[tuple[Key, str], set[float]] = {}
+    for (_, column), positions in places.items():
+        for position in positions:
+            if counts.iloc[position]:
+                found.setdefault((column, datasets.iloc[position]), set()).add(constants.iloc[position])
+    mixed = next((sorted(different) for different in found.values() if len(different) > 1), None)
+    if mixed is not None:
+        likelihoods = ", ".join(sorted(set(column_of(values[counts], "likelihood"))))
+        raise UserError(
+            f"a column would compare '{query.metric}' of runs whose likelihoods leave different constants out of it "
+            f"({', '.join(f'{constant:g}' for constant in mixed)} nats an image; likelihoods: {likelihoods}); choose with --only likelihood=..., "
+            "or name the likelihood and its options with --columns"
+        )
 
 
 @dataclass(frozen=True)
@@ -179,6 +202,8 @@ def _notes(values: pd.DataFrame, cells: Iterable[Cell]) -> list[str]:
     if counts:
         seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         notes.append(f"{CAPTION} (n = {seeds})")
+    if "estimate" in finished and (finished["estimate"] == True).any():  # noqa: E712  # it may be missing
+        notes.append(f"of {int((finished['estimate'] == True).sum())} runs the KL is an estimate by samples")  # noqa: E712
     failed = values[values["value"].isna()]
     if len(failed):
         notes.append(f"{len(failed)} runs failed and have no value")

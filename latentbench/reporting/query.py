@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Query:
 def select(stores: Sequence[Path], query: Query) -> pd.DataFrame:
     """A row for every run or summary that the query selects: its settings, `kind` (run or summary), `store`, `seed`, `value`, `interval`.
 
-    Failed runs have no value.
+    Failed runs have no value. `less_constant` says that values leave out their likelihood's constant, and `estimate` that a KL in them is estimated.
 
     Raises:
         UserError: a folder has no results, nothing matches, a name is unknown, or a run was measured in several ways.
@@ -83,6 +84,7 @@ def _runs(store: Store, query: Query) -> pd.DataFrame:
     if query.evaluations is not None:
         metrics = metrics[metrics["evaluation_id"].isin(query.evaluations)]
     _check_one_evaluation(metrics, query.metric, store)
+    metrics = metrics.merge(_declared(store, query.metric), on=["run_id", "evaluation_id"], how="left")
     done = runs[runs["status"] == "done"].merge(metrics, on="run_id", how="inner")
     failed = runs[runs["status"] == "failed"] if len(done) else runs.head(0)  # missing seeds of a table, where there is a table
     return pd.concat([frame for frame in (done, failed) if len(frame)] or [done])
@@ -101,6 +103,16 @@ def _of_metric(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
         name = chosen["index_name"].dropna().iloc[0]
         raise UserError(f"metric '{query.metric}' has a value for every {name}; choose one with --index: {', '.join(f'{i:g}' for i in indices)}")
     return chosen
+
+
+def _declared(store: Store, metric: str) -> pd.DataFrame:
+    """For every run and evaluation, whether the metric was declared to leave out the likelihood's constant, and to be an estimate."""
+    found = store.read("evaluations", ["run_id", "evaluation_id", "metrics"])
+    said = {text: json.loads(text or "{}").get(metric, {}) for text in found["metrics"].dropna().unique()}
+    for name in ("less_constant", "estimate"):
+        flags = {text: bool(declared.get(name)) for text, declared in said.items()}
+        found[name] = found["metrics"].map(flags)
+    return found.drop(columns="metrics")
 
 
 def _check_one_evaluation(metrics: pd.DataFrame, metric: str, store: Store) -> None:
