@@ -19,21 +19,17 @@ COSTS = ("wall_seconds", "device_peak_memory_bytes", "parameters")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A results folder at one time.
+    """A results folder at one time; what only some commands need is read when they first ask for it.
 
     Args:
         store: the folder.
-        runs: the settings, outcome and costs of every stored run.
-        rows: its outcome (the columns `STATE`), by run id.
+        rows: the outcome (the columns `STATE`) of every stored run, by run id.
         evaluated: run id -> the ids of its evaluations whose metrics are there.
-        saved: the runs that have a training state.
     """
 
     store: Store
-    runs: pd.DataFrame
     rows: Mapping[str, Mapping[str, Any]]
     evaluated: Mapping[str, Set[str]]
-    saved: Set[str]
 
     @classmethod
     def read(cls, store: Store) -> Snapshot:
@@ -42,10 +38,19 @@ class Snapshot:
         Raises:
             UserError: something in it cannot be read.
         """
-        runs = store.read("runs", ["run_id", *tables.SETTINGS, *STATE, *COSTS])
-        state = runs[["run_id", *STATE]].astype(object)
+        state = store.read("runs", ["run_id", *STATE]).astype(object)
         rows = {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in state.where(state.notna(), None).to_dict("records")}
-        return cls(store, runs, rows, _evaluated(store), store.saved_states())
+        return cls(store, rows, _evaluated(store))
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The settings and costs of every stored run."""
+        return self.store.read("runs", [*tables.SETTINGS, *COSTS])
+
+    @cached_property
+    def saved(self) -> Set[str]:
+        """The runs that have a training state."""
+        return self.store.saved_states()
 
     @cached_property
     def measured_by(self) -> Mapping[tuple[str, str], str]:
