@@ -94,7 +94,7 @@ def _state_of(item: Planned, snapshot: Snapshot, code: _Code) -> RunState:
     """The state of a planned run."""
     run_id = item.run.id
     row, there = snapshot.rows.get(run_id), snapshot.evaluated.get(run_id, set())
-    if row is None and run_id in snapshot.saved:
+    if run_id in snapshot.saved and row is None:
         files = other_code_in(snapshot.store.state_path(run_id), code.training(item.assembly))
         return RunState(Kind.INTERRUPTED, (f"starts anew: its state was made by other code, {_listed(files)} changed",) if files else ())
     if row is None:
