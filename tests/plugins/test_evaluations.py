@@ -264,7 +264,7 @@ def test_reconstructions_and_samples_are_decoded_true_samples(make_run, registry
 def test_a_picture_scales_every_image_by_itself_unless_pixels_are_shared():
     images = torch.tensor([-1.0, 0.0, 2.0, 0.5]).view(1, 1, 2, 2)
     assert grid(images, zoom=1)[:2, :2].tolist() == [[64, 128], [255, 159]]
-    assert grid(images, shared=True, zoom=1)[:2, :2].tolist() == [[0, 0], [255, 128]]
+    assert grid(images, 1.0, zoom=1)[:2, :2].tolist() == [[0, 0], [255, 128]]
 
 
 def test_histograms_of_relaxed_counts_have_the_means_of_quadrature(make_run, registry):
