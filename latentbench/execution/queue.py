@@ -90,14 +90,7 @@ def queues(results: Path) -> list[Queued]:
             content = read_json(path)
             if content["version"] not in range(1, VERSION + 1):
                 raise UserError(f"{path} has version {content['version']}, this latentbench reads up to {VERSION}")
-            entries = {
-                str(entry["id"]): {
-                    **{name: entry[name] for name in ENTRY},
-                    "sources": entry.get("sources", 0),
-                    "keep_checkpoints": entry.get("keep_checkpoints", ()),
-                }
-                for entry in content["jobs"]
-            }
+            entries = {str(entry["id"]): {**LATER, **entry, **{name: entry[name] for name in ENTRY}} for entry in content["jobs"]}
             found.append(Queued(path, str(content["suite"]), dict(content["owner"]), entries, list(content.get("sources", [{}]))))
         except FileNotFoundError:
             continue
@@ -120,7 +113,7 @@ def _thinned(results: Path, snapshot: Snapshot | None) -> list[Queued]:
 
     def is_queued(queue: Queued, run_id: str) -> bool:
         row = stored.rows.get(run_id)
-        return row is None or queue.job(run_id).rest(row, stored.measured.get(run_id, {})) is not None
+        return row is None or queue.job(run_id).rest(row, stored.evaluated.get(run_id, set())) is not None
 
     return [replace(queue, entries={i: entry for i, entry in queue.entries.items() if is_queued(queue, i)}) for queue in found]
 

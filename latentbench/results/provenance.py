@@ -17,7 +17,13 @@ from latentbench.imported import Sources, hashes
 from latentbench.part import Assembly, Part
 
 TRAINING = (
-    *("latentbench.execution.execute", "latentbench.models.numerics", "latentbench.suites.resolve", "latentbench.suites.settings"),
+    *(
+        "latentbench.execution.execute",
+        "latentbench.execution.fit",
+        "latentbench.models.numerics",
+        "latentbench.suites.resolve",
+        "latentbench.suites.settings",
+    ),
     *("latentbench.training.schedules", "latentbench.training.state", "latentbench.training.train"),
 )
 """Modules of the core that decide how models are trained."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -18,21 +19,17 @@ COSTS = ("wall_seconds", "device_peak_memory_bytes", "parameters")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A results folder at one time.
+    """A results folder at one time; what only some commands need is read when they first ask for it.
 
     Args:
         store: the folder.
-        runs: the settings, outcome and costs of every stored run.
-        rows: its outcome (the columns `STATE`), by run id.
-        measured: run id -> evaluation id -> the sources of the code that measured it, as JSON; None where an older version did not store them.
-        saved: the runs that have a training state.
+        rows: the outcome (the columns `STATE`) of every stored run, by run id.
+        evaluated: run id -> the ids of its evaluations whose metrics are there.
     """
 
     store: Store
-    runs: pd.DataFrame
     rows: Mapping[str, Mapping[str, Any]]
-    measured: Mapping[str, Mapping[str, str | None]]
-    saved: Set[str]
+    evaluated: Mapping[str, Set[str]]
 
     @classmethod
     def read(cls, store: Store) -> Snapshot:
@@ -41,22 +38,37 @@ class Snapshot:
         Raises:
             UserError: something in it cannot be read.
         """
-        runs = store.read("runs", ["run_id", *tables.SETTINGS, *STATE, *COSTS])
-        state = runs[["run_id", *STATE]].astype(object)
+        state = store.read("runs", ["run_id", *STATE]).astype(object)
         rows = {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in state.where(state.notna(), None).to_dict("records")}
-        return cls(store, runs, rows, _measured(store), store.saved_states())
+        return cls(store, rows, _evaluated(store))
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The settings and costs of every stored run."""
+        return self.store.read("runs", [*tables.SETTINGS, *COSTS])
+
+    @cached_property
+    def saved(self) -> Set[str]:
+        """The runs that have a training state."""
+        return self.store.saved_states()
+
+    @cached_property
+    def measured_by(self) -> Mapping[tuple[str, str], str]:
+        """Run id and evaluation id -> the sources of the code that measured it, as JSON; what older versions have stored is not among them.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        rows = self.store.read("evaluations", ["run_id", "evaluation_id", "sources"]).dropna()
+        return {(run_id, evaluation_id): sources for run_id, evaluation_id, sources in rows.itertuples(index=False, name=None)}
 
     def failure(self, run_id: str) -> Failure | None:
         """Why a stored run failed."""
         return Failure.from_row(self.rows[run_id])
 
 
-def _measured(store: Store) -> dict[str, dict[str, str | None]]:
-    """Every evaluation whose metrics are there, with its sources."""
-    found: dict[str, dict[str, str | None]] = {}
+def _evaluated(store: Store) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
     for run_id, evaluation_id in store.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates().itertuples(index=False, name=None):
-        found.setdefault(run_id, {})[evaluation_id] = None
-    for run_id, evaluation_id, sources in store.read("evaluations", ["run_id", "evaluation_id", "sources"]).itertuples(index=False, name=None):
-        if evaluation_id in found.get(run_id, {}):
-            found[run_id][evaluation_id] = sources if isinstance(sources, str) else None  # pandas gives NaN for no text
+        found.setdefault(run_id, set()).add(evaluation_id)
     return found

@@ -98,14 +98,15 @@ class _Code:
 def _state_of(item: Planned, snapshot: Snapshot, code: _Code) -> RunState:
     """The state of a planned run."""
     run_id = item.run.id
-    row, there = snapshot.rows.get(run_id), snapshot.measured.get(run_id, {})
-    if row is None and run_id in snapshot.saved:
+    row, there = snapshot.rows.get(run_id), snapshot.evaluated.get(run_id, set())
+    if run_id in snapshot.saved and row is None:
         files = other_code_in(snapshot.store.state_path(run_id), code.training(item.assembly))
         return RunState(Kind.INTERRUPTED, (f"starts anew: its state was made by other code, {_listed(files)} changed",) if files else ())
     if row is None:
         return MISSING
     model = code.changed(row["sources"], code.training(item.assembly)) if row["status"] == "done" else []
-    measured = {e.id: code.changed(there[e.id] or row["sources"], code.evaluation(e)) for e in item.evaluations if e.id in there}
+    since = {e.id: snapshot.measured_by.get((run_id, e.id), row["sources"]) for e in item.evaluations}
+    measured = {e.id: code.changed(since[e.id], code.evaluation(e)) for e in item.evaluations if e.id in there}
     return run_state(row, there, item.evaluations, model, measured)
 
 

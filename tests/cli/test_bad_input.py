@@ -65,16 +65,19 @@ SUITES = {
     "too many seeds": (SUITE.replace("[1, 2]", "0-99999", 1), "suite.yaml:2: seeds: more than 10000 numbers, got '0-99999'"),
     "true as a seed of a sweep": (with_setting("seed: true"), "suite.yaml:6: seed: expected a number; true and false are none, got true"),
     "negative seed": (SUITE.replace("[1, 2]", "[-1]", 1), "suite.yaml:2: seeds.0: input should be greater than or equal to 0, got -1"),
-    "evaluation without options": (
+    "evaluation's unknown option": (
         SUITE.replace("[elbo]", "[{elbo: {nope: 1}}]"),
-        "suite.yaml:3: evaluation 'elbo': unknown key 'nope'",
-        "it has no options",
+        "suite.yaml:3: evaluation 'elbo': unknown key 'nope'; known: split",
+    ),
+    "engine without options": (
+        with_entry("engine: {name: test_inline, nope: 1}"),
+        "suite.yaml:4: engine 'test_inline': unknown key 'nope'; it has no options",
     ),
     "evaluation option": (
         SUITE.replace("[elbo]", "[{active_units: {treshold: 1}}]"),
         "suite.yaml:3: ",
         "did you mean 'threshold'",
-        "known: threshold",
+        "known: split, threshold",
     ),
     "true as an evaluation's option": (
         SUITE.replace("[elbo]", "[{active_units: {threshold: true}}]"),

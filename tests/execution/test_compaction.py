@@ -36,7 +36,7 @@ def test_a_compacted_store_has_the_same_rows_in_a_file_a_table(tmp_path):
     assert rows_of(store) == before
     assert len(list(tmp_path.glob("*/*.parquet"))) == 5
     assert Snapshot.read(store).rows.keys() == {"a1", "b2", "c3"}
-    assert sum(map(len, Snapshot.read(store).measured.values())) == 6
+    assert sum(map(len, Snapshot.read(store).evaluated.values())) == 6
     assert join_fragments(store) == 0
     assert rows_of(store) == before
 

@@ -71,7 +71,8 @@ def test_declarations_are_stored_with_the_numbers(measured):
     metrics = measured.store.read("metrics")
     for evaluation in ("elbo", "knn"):
         assert rows[evaluation].keys() == set(metrics.loc[(metrics["run_id"] == run) & (metrics["evaluation"] == evaluation), "metric"])
-    assert rows["elbo"]["nelbo"] | {"meaning": ""} == {"better": "lower", "unit": "nats", "meaning": "", "index": None}
+    declared = {"better": "lower", "unit": "nats", "meaning": "", "index": None, "less_constant": True, "of_kl": True, "estimate": False}
+    assert rows["elbo"]["nelbo"] | {"meaning": ""} == declared
     assert (rows["knn"]["knn_accuracy"]["better"], rows["knn"]["knn_accuracy"]["index"]) == ("higher", "sample_size")
 
 

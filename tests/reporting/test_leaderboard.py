@@ -199,3 +199,49 @@ def test_the_authors_seeds_average_to_the_printed_values(root):
             assert cells[row, column].mean == pytest.approx(cell.mean, abs=0.051)
             checked += 1
     assert checked == 60
+
+
+DECLARED = '{"nelbo": {"less_constant": true, "estimate": %s}, "r2": {"less_constant": false, "estimate": false}}'
+
+
+def add_measured(store, run_id, likelihood, constant, dataset="digits", estimate="false"):
+    add(store, run_id, 1.0, family="poisson", seed=0, likelihood=likelihood, cost_constant=constant, dataset=dataset)
+    metrics = [
+        {"run_id": run_id, "evaluation": "e", "evaluation_id": "e-1", "split": "validation", "metric": m, "value": 1.0} for m in ("nelbo", "r2")
+    ]
+    store.write_rows("metrics", run_id, metrics)
+    store.write_rows("evaluations", f"{run_id}-e-1", [{"run_id": run_id, "evaluation": "e", "evaluation_id": "e-1", "metrics": DECLARED % estimate}])
+
+
+@pytest.mark.parametrize(
+    ("query", "mixes"),
+    [
+        ({"rows": ("likelihood",)}, True),
+        ({"rows": ("family",), "columns": ("likelihood",)}, False),
+        ({"rows": ("likelihood",), "metric": "r2"}, False),
+        ({"rows": ("likelihood",), "only": {"likelihood": ["gaussian"]}}, False),
+    ],
+)
+def test_costs_that_leave_out_different_constants_share_no_column(tmp_path, query, mixes):
+    store = Store(tmp_path / "results")
+    add_measured(store, "a", "gaussian", 36.6)
+    add_measured(store, "b", "student_t", 80.0)
+    if mixes:
+        with pytest.raises(UserError, match=r"leave different constants out of it \(36.6, 80 nats an image; likelihoods: gaussian, student_t\)"):
+            board(store, **query)
+    else:
+        assert board(store, **query).cells
+
+
+def test_data_sets_of_other_sizes_have_other_constants(tmp_path):
+    store = Store(tmp_path / "results")
+    add_measured(store, "a", "gaussian", 36.6)
+    add_measured(store, "b", "gaussian", 448.7, dataset="mnist")
+    assert len(board(store, rows=("dataset",)).rows) == 2
+
+
+def test_an_estimated_kl_is_said_to_be_one(tmp_path):
+    store = Store(tmp_path / "results")
+    add_measured(store, "a", "gaussian", 36.6, estimate="true")
+    assert "of 1 runs the KL is an estimate by samples" in board(store, rows=("family",)).notes
+    assert not any("estimate" in note for note in board(store, rows=("family",), metric="r2").notes)

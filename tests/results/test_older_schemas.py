@@ -63,13 +63,13 @@ def test_what_it_did_not_have_is_missing(old):
 
 def test_compact_migrates_it_and_changes_no_row(old, cli):
     store = Store(old)
-    before, states, evaluated = rows_of(store), Snapshot.read(store).rows, Snapshot.read(store).measured
+    before, states, evaluated = rows_of(store), Snapshot.read(store).rows, Snapshot.read(store).evaluated
     assert versions(old) == {b"2"}
     assert cli("compact", "--results", old).code == 0
     assert versions(old) == {str(SCHEMA_VERSION).encode()}
     assert rows_of(store) == before
     assert str(Snapshot.read(store).rows) == str(states)
-    assert Snapshot.read(store).measured == evaluated
+    assert Snapshot.read(store).evaluated == evaluated
     for table in {path.parent.name for path in old.glob("*/*.parquet")}:
         assert list(pd.read_parquet(old / table).columns) == list(TABLES[table])
 

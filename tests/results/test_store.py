@@ -195,7 +195,7 @@ def test_what_the_store_has_of_a_run_is_one_revision_however_it_is_read(tmp_path
     store.update_run("a1", {"started": datetime(2026, 11, 23, 3, 0, 0, 120000, tzinfo=UTC), "failure_message": "a\nb"})
 
     def revisions():
-        rows, evaluated = Snapshot.read(store).rows, Snapshot.read(store).measured
+        rows, evaluated = Snapshot.read(store).rows, Snapshot.read(store).evaluated
         whole = {run_id: revision(row, evaluated.get(run_id, set())) for run_id, row in rows.items()}
         assert whole == {run_id: revision(*store.state_of(run_id)) for run_id in rows}
         return whole
@@ -261,9 +261,9 @@ def test_advice_about_units_holds(store):
     """Without its units an evaluation counts as done; without its metrics it does not, and writes both again."""
     fill(store, ["a1"])
     (store.path / "units" / "a1-elbo-1.parquet").unlink()
-    assert Snapshot.read(store).measured["a1"].keys() == {"elbo-1", "knn-1"}
+    assert Snapshot.read(store).evaluated["a1"] == {"elbo-1", "knn-1"}
     (store.path / "metrics" / "a1-elbo-1.parquet").unlink()
-    assert Snapshot.read(store).measured["a1"].keys() == store.state_of("a1")[1] == {"knn-1"}
+    assert Snapshot.read(store).evaluated["a1"] == store.state_of("a1")[1] == {"knn-1"}
 
 
 def test_a_changed_byte_is_noticed_or_changes_nothing(store):
