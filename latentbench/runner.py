@@ -135,7 +135,7 @@ def _jobs(plan: Plan, selection: Selection, forcing: Forcing | None, store: Stor
         whole = not (item.state.trained and chosen.retries(item.state)) or store.has_checkpoint(item.run.id)
         job = chosen.job(item, whole)
         if job is not None:
-            jobs.append(replace(job, keep_checkpoints=plan.keep_checkpoints))
+            jobs.append(replace(job, keep_checkpoints=item.keep_checkpoints))
     return jobs
 
 

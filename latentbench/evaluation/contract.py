@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from torch import Generator
 
 from latentbench.evaluation.outcome import Outcome
-from latentbench.evaluation.trained import Trained
+from latentbench.evaluation.trained import Setting, Trained
 from latentbench.measure import Measure
 from latentbench.neutral import added
 from latentbench.part import Assembly, Options, Part
@@ -38,6 +38,16 @@ class Evaluation(Part, ABC):
     def splits(cls, options: Options) -> tuple[str, ...]:
         """The splits that it measures on; none where it needs no data."""
         return (options.split,) if isinstance(options, EvaluationOptions) else ()
+
+    @classmethod
+    def checkpoints(cls, options: Options) -> tuple[float, ...]:
+        """The shares of the training after which it needs the model (`Trained.at`). The plan has them kept."""
+        return ()
+
+    @classmethod
+    def builds(cls, options: Options) -> tuple[tuple[Setting, str], ...]:
+        """The parts, by setting and name, that it builds for the model (`Trained.build`). Their versions are part of the measurement's identity."""
+        return ()
 
     @classmethod
     def left_out(cls, assembly: Assembly, options: Options) -> str | None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal, Self, cast
 
 import torch
-from torch import Generator, Tensor
+from pydantic import ValidationError
+from torch import Generator, Tensor, nn
 
 from latentbench.data.dataset import Split, Splits
+from latentbench.errors import UserError, first_problem
 from latentbench.models.codes import Posterior
 from latentbench.models.guards import checked_codes, guarded
-from latentbench.models.model import Model
-from latentbench.part import Assembly
+from latentbench.models.model import Model, build_model
+from latentbench.part import Assembly, Part
 from latentbench.streams import stream
+
+Setting = Literal["family", "estimator", "likelihood", "encoder", "decoder"]
+"""The settings that name a part which evaluations can build."""
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -32,19 +42,84 @@ class Trained:
     """What an evaluation gets: the trained model, its parts, the splits, and codes that are computed once and shared between evaluations.
 
     Every split's sampling noise is a stream of its own, so results do not depend on which evaluations run, or in which order.
+
+    Args:
+        model: the trained model.
+        splits: the data.
+        seed: the run's seed.
+        batch_size: images that are encoded at once.
+        make: builds a model of an assembly as the run's was built; without it, by seed, device and precision of `model`.
+        read: the tensors of the run's model after a share of its training.
     """
 
-    def __init__(self, model: Model, splits: Splits, seed: int, batch_size: int = 1000) -> None:
+    def __init__(
+        self,
+        model: Model,
+        splits: Splits,
+        seed: int,
+        batch_size: int = 1000,
+        make: Callable[[Assembly], Model] | None = None,
+        read: Callable[[float], Mapping[str, Tensor]] | None = None,
+    ) -> None:
         self.model = model
         self.splits: dict[str, Split] = dict(splits.items())
         self.seed = seed
         self.batch_size = batch_size
+        self._make = make or partial(build_model, seed=seed, device=model.device, dtype=model.dtype)
+        self._read = read or _not_kept
+        self._parts: Mapping[str, type[Part]] = {}
         self._codes: dict[str, Codes] = {}
 
     @property
     def assembly(self) -> Assembly:
         """The parts that the model is built from."""
         return self.model.assembly
+
+    def at(self, share: float) -> Self:
+        """The same for a new model, as it was after a share of the training: 0 is its initial values, 1 the trained model.
+
+        An evaluation declares the shares in `checkpoints`, so that they are kept. The model's codes have the sampling noise of the trained model's.
+
+        Raises:
+            UserError: the model at this share was not kept.
+        """
+        model = self._make(self.assembly)
+        model.load_state_dict(self._read(share))
+        earlier = copy(self)
+        earlier.model, earlier._codes = model.eval(), {}
+        return earlier
+
+    def build(self, kind: Setting, name: str, options: Mapping[str, Any] = NO_OPTIONS) -> nn.Module:
+        """Another part for this model, at its initial values: of the model's assembly, seed, device and precision, with this part in its place.
+
+        Args:
+            kind: the setting that names the part in suites.
+            name: the part, which the evaluation declares in `builds`.
+            options: the part's options; those not given are at their defaults.
+
+        Raises:
+            UserError: the evaluation does not declare the part, an option is wrong, or the part does not apply to this model.
+        """
+        part = self._parts.get(f"{kind}:{name}")
+        if part is None:
+            declared = ", ".join(self._parts) or "none"
+            raise UserError(f"{kind} '{name}' is built by an evaluation that does not declare it in `builds`; declared: {declared}")
+        try:
+            checked = part.options_model.model_validate(dict(options))
+        except ValidationError as error:
+            raise first_problem(error, part.options_model, dict(options)).error(note=f" (option of {kind} '{name}')") from error
+        changed = {kind: part, "options": {**self.assembly.options, kind: checked}}
+        assembly = replace(self.assembly, **cast("Any", changed))
+        reason = part.inapplicable(assembly, checked)
+        if reason:
+            raise UserError(f"{kind} '{name}' does not apply: {reason}")
+        return cast("nn.Module", getattr(self._make(assembly).eval(), kind))
+
+    def allowing(self, parts: Mapping[str, type[Part]]) -> Self:
+        """The same, codes included, for an evaluation that declares `parts`, by `setting:name`."""
+        allowed = copy(self)
+        allowed._parts = parts
+        return allowed
 
     def codes(self, split: str) -> Codes:
         """The codes of a split, encoded at the first call.
@@ -91,6 +166,10 @@ class Trained:
         costs = model.family.costs(images, code, z, model.decoder(z), model.likelihood, kl)
         kl = None if kl is None else kl.cpu()
         return Codes(z.cpu(), code.mean.cpu(), code.location.cpu(), code.representation.cpu(), {k: v.cpu() for k, v in costs.items()}, kl)
+
+
+def _not_kept(share: float) -> Mapping[str, Tensor]:
+    raise UserError(f"the model at the share {share:g} of its training was not kept")
 
 
 def _concatenated(batches: Sequence[Codes]) -> Codes:

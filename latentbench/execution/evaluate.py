@@ -53,7 +53,7 @@ def evaluate(
         try:
             part = registry.evaluation(item.name)
             evaluation = part(part.options_model.model_validate(with_neutral(part.options_model, item.options)))
-            outcome = evaluation.evaluate(trained, stream(trained.seed, "evaluation", item.id))
+            outcome = evaluation.evaluate(trained.allowing(item.built(registry)), stream(trained.seed, "evaluation", item.id))
             check_outcome(part, outcome, trained.model.family)
         except unstored:
             raise
@@ -63,7 +63,7 @@ def evaluate(
             place = hardware(str(trained.model.device))
             measured = {"started": began, "seconds": time.monotonic() - start, "host": place["host"], "device_name": place["device_name"]}
             measured |= {
-                "sources": json.dumps(evaluation_sources(part)),
+                "sources": json.dumps(evaluation_sources(item.parts(registry))),
                 "metrics": _declarations(outcome, _declared(part, trained.model.family), trained.model.family.estimated_kl),
                 "versions": json.dumps(environment()),
             }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 from latentbench.data.cache import cache_folder
@@ -21,7 +23,7 @@ from latentbench.failure import NO_FAILURE, Failure
 from latentbench.files import cannot_store
 from latentbench.models.model import build_model
 from latentbench.models.numerics import torch_dtype
-from latentbench.part import Assembly
+from latentbench.part import Assembly, Part
 from latentbench.registry import Registry
 from latentbench.results.provenance import changed, sources_of
 from latentbench.results.store import Store
@@ -79,13 +81,14 @@ def _computed(job: Job, registry: Registry, store: Store, device: str, control: 
     """Train the model, or read it, and measure it: what is known of the training, and the evaluations that failed."""
     assembly = assemble(job.run, registry)
     splits = _limited(load(cast("DataSet", assembly.dataset), cache_folder()), job.run.limit_data)
-    model = build_model(assembly, job.run.seed, device, torch_dtype(job.run.dtype), bool(job.run.compile))
-    fitted = None
+    make = partial(build_model, seed=job.run.seed, device=device, dtype=torch_dtype(job.run.dtype), compiled=bool(job.run.compile))
+    model, fitted = make(assembly), None
     if job.trained:
         model.load_state_dict(store.read_checkpoint(job.run.id))
     else:
         fitted = fit(job.run, assembly, model, splits.train, store, control, job.keep_checkpoints)
-    errors = evaluate(Trained(model, splits, job.run.seed), job.run.id, job.evaluations, registry, store, control.unstored)
+    trained = Trained(model, splits, job.run.seed, make=make, read=partial(store.read_checkpoint, job.run.id))
+    errors = evaluate(trained, job.run.id, job.evaluations, registry, store, control.unstored)
     _check_sources(job, assembly, registry)  # with what was imported meanwhile
     return fitted, errors
 
@@ -112,8 +115,11 @@ def check_code(job: Job, registry: Registry) -> None:
 
 def _check_sources(job: Job, assembly: Assembly, registry: Registry) -> None:
     """Raise an OtherCodeError if the code of this process is not the one that a run was planned with."""
-    known = registry.parts["evaluations"]
-    files = changed(job.sources, sources_of(assembly, [registry.evaluation(e.name) for e in job.evaluations if e.name in known]))
+    parts: list[type[Part]] = []
+    for evaluation in job.evaluations:
+        with suppress(UserError):  # a part that is missing here fails the evaluation
+            parts += evaluation.parts(registry)
+    files = changed(job.sources, sources_of(assembly, parts))
     if files:
         raise OtherCodeError(f"run {job.run.id} was planned with other code than this process has: {', '.join(files)} changed; run the suite again")
 

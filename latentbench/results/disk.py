@@ -41,13 +41,13 @@ def disk(plan: Plan, store: Store) -> Disk:
     Raises:
         UserError: the results folder cannot be read.
     """
-    models = sum(_model_bytes(item.assembly, _key(item.assembly), item.run.dtype) for item in plan.runs)
+    models = [_model_bytes(item.assembly, _key(item.assembly), item.run.dtype) for item in plan.runs]
     known = _arrays(store)
     asked = [evaluation for item in plan.runs for evaluation in item.evaluations]
     unknown = dict.fromkeys(str(evaluation) for evaluation in asked if evaluation.id not in known)
     return Disk(
-        models,
-        models * sum(share < 1 for share in plan.keep_checkpoints),
+        sum(models),
+        sum(model * sum(share < 1 for share in item.keep_checkpoints) for model, item in zip(models, plan.runs, strict=True)),
         round(sum(known.get(evaluation.id, 0.0) for evaluation in asked)),
         list(unknown),
     )

@@ -13,9 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from latentbench.evaluation.contract import Evaluation
 from latentbench.imported import Sources, hashes
-from latentbench.part import Assembly
+from latentbench.part import Assembly, Part
 
 TRAINING = (
     *(
@@ -46,14 +45,14 @@ def training_sources(assembly: Assembly) -> dict[str, str]:
     return hashes([*TRAINING, *(part.__module__ for part in assembly.parts)], frozenset(MODEL))
 
 
-def evaluation_sources(part: type[Evaluation]) -> dict[str, str]:
-    """The sources that decide what an evaluation measures on a given model."""
-    return hashes([*EVALUATION, part.__module__], frozenset(MODEL))
+def evaluation_sources(parts: Iterable[type[Part]]) -> dict[str, str]:
+    """The sources that decide what an evaluation measures on a given model: its own, and those of the parts that it builds."""
+    return hashes([*EVALUATION, *(part.__module__ for part in parts)], frozenset(MODEL))
 
 
-def sources_of(assembly: Assembly, evaluations: Iterable[type[Evaluation]]) -> dict[str, str]:
-    """The sources of a training and of the evaluations of its model."""
-    return {name: digest for part in evaluations for name, digest in evaluation_sources(part).items()} | training_sources(assembly)
+def sources_of(assembly: Assembly, evaluations: Iterable[type[Part]]) -> dict[str, str]:
+    """The sources of a training and of the evaluations of its model, given with the parts that they build."""
+    return evaluation_sources(evaluations) | training_sources(assembly)
 
 
 def changed(before: Sources, now: Sources) -> list[str]:

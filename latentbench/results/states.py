@@ -11,7 +11,7 @@ from typing import Any
 
 from latentbench.failure import Failure
 from latentbench.imported import Sources
-from latentbench.part import Assembly
+from latentbench.part import Assembly, Part
 from latentbench.registry import Registry
 from latentbench.results.provenance import changed, evaluation_sources, training_sources
 from latentbench.results.snapshot import Snapshot
@@ -73,21 +73,26 @@ class _Code:
     """The sources that this process has of runs and evaluations, each looked up once."""
 
     def __init__(self, registry: Registry) -> None:
+        self.registry = registry
         self.training = cache(training_sources)
-        self.evaluation = cache(lambda name: evaluation_sources(registry.evaluation(name)))
+        self.of_parts = cache(evaluation_sources)
         self.joined = cache(self._joined)
         self.stored: Callable[[str], Sources] = cache(json.loads)
 
     def of(self, item: Planned) -> Sources:
         """The sources of a run and its evaluations."""
-        return self.joined(item.assembly, tuple(e.name for e in item.evaluations))
+        return self.joined(item.assembly, tuple(e.parts(self.registry) for e in item.evaluations))
+
+    def evaluation(self, evaluation: EvaluationPlan) -> Sources:
+        """The sources of an evaluation and of the parts that it builds."""
+        return self.of_parts(evaluation.parts(self.registry))
 
     def changed(self, since: str | None, now: Sources) -> list[str]:
         """The files that have changed since sources were stored, as JSON."""
         return [] if since is None else changed(self.stored(since), now)
 
-    def _joined(self, assembly: Assembly, names: tuple[str, ...]) -> Sources:
-        return {name: digest for part in names for name, digest in self.evaluation(part).items()} | dict(self.training(assembly))
+    def _joined(self, assembly: Assembly, evaluations: tuple[tuple[type[Part], ...], ...]) -> Sources:
+        return {name: digest for parts in evaluations for name, digest in self.of_parts(parts).items()} | self.training(assembly)
 
 
 def _state_of(item: Planned, snapshot: Snapshot, code: _Code) -> RunState:
@@ -101,7 +106,7 @@ def _state_of(item: Planned, snapshot: Snapshot, code: _Code) -> RunState:
         return MISSING
     model = code.changed(row["sources"], code.training(item.assembly)) if row["status"] == "done" else []
     since = {e.id: snapshot.measured_by.get((run_id, e.id), row["sources"]) for e in item.evaluations}
-    measured = {e.id: code.changed(since[e.id], code.evaluation(e.name)) for e in item.evaluations if e.id in there}
+    measured = {e.id: code.changed(since[e.id], code.evaluation(e)) for e in item.evaluations if e.id in there}
     return run_state(row, there, item.evaluations, model, measured)
 
 

@@ -16,7 +16,7 @@ from latentbench.neutral import without_neutral
 from latentbench.numbers import same
 from latentbench.part import Assembly, Options
 from latentbench.registry import Registry
-from latentbench.suites.evaluation_plan import EvaluationPlan
+from latentbench.suites.evaluation_plan import EvaluationPlan, buildable
 from latentbench.suites.expand import NO_CHANGES, Changes, Expanded, Item, Unplanned, check_read, expand, selected
 from latentbench.suites.labels import joined, varying
 from latentbench.suites.leaderboard import check_leaderboard
@@ -32,7 +32,8 @@ class Planned:
     """A run that can be trained, the evaluations that it needs, and what the store has of it.
 
     `sources` is the code that there is now. `varying` has the settings that tell the run from others of the suite (`latentbench.suites.labels`).
-    `unmeasured` has the evaluations that were asked for and do not apply to the run: id -> name and reason.
+    `unmeasured` has the evaluations that were asked for and do not apply to the run: id -> name and reason. `keep_checkpoints` has the shares of the
+    training after which the suite, or an evaluation, has the model kept.
     """
 
     run: Run
@@ -42,6 +43,7 @@ class Planned:
     state: RunState = MISSING
     sources: Sources = field(default_factory=dict)
     varying: Mapping[str, str] = field(default_factory=dict)
+    keep_checkpoints: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -61,7 +63,6 @@ class Plan:
     description: str = ""
     expect: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    keep_checkpoints: tuple[float, ...] = ()
 
     @property
     def models(self) -> int:
@@ -96,7 +97,7 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     named = frozenset().union(*(sweep.explicit | sweep.defaults for sweep in suite.sweeps), changes.sets)
     told_apart = varying([item.run for item in runs], named)
     planned = tuple(replace(item, varying=settings) for item, settings in zip(runs, told_apart, strict=True))
-    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, suite.notes, suite.keep_checkpoints)
+    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, suite.notes)
 
 
 def _chosen(
@@ -119,10 +120,11 @@ def _chosen(
             continue
         for item in resolved:
             reasons = {e.plan.id: (str(e.plan), reason) for e in asked if (reason := e.part.left_out(item.assembly, e.options)) is not None}
-            evaluations = [e.plan for e in asked if e.plan.id not in reasons]
-            known = runs.get(item.run.id, Planned(item.run, item.assembly, ()))
-            merged = tuple({e.id: e for e in (*known.evaluations, *evaluations)}.values())
-            runs[item.run.id] = Planned(item.run, item.assembly, merged, unmeasured={**known.unmeasured, **reasons})
+            measured = [e for e in asked if e.plan.id not in reasons]
+            known = runs.get(item.run.id, Planned(item.run, item.assembly, (), keep_checkpoints=suite.keep_checkpoints))
+            merged = tuple({e.id: e for e in (*known.evaluations, *(e.plan for e in measured))}.values())
+            kept = tuple(sorted({*known.keep_checkpoints, *(share for e in measured for share in e.checkpoints)}))
+            runs[item.run.id] = Planned(item.run, item.assembly, merged, {**known.unmeasured, **reasons}, keep_checkpoints=kept)
     return list(runs.values()), list(unplanned.values()), read
 
 
@@ -155,11 +157,12 @@ def _check_only(name: str, items: Sequence[Item], registry: Registry, changes: C
 
 @dataclass(frozen=True)
 class _Applicable:
-    """An evaluation with its options, which says where it applies."""
+    """An evaluation with its options, which says where it applies, and the shares of the training after which it needs the model."""
 
     part: type[Evaluation]
     options: Options
     plan: EvaluationPlan
+    checkpoints: tuple[float, ...]
 
 
 def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
@@ -172,7 +175,20 @@ def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
         problem = first_problem(error, part.options_model, dict(spec.options))
         raise UserError(f"evaluation '{spec.name}': {problem.error()}", where=spec.where) from error
     chosen = without_neutral(part.options_model, options.model_dump(mode="json"))
-    return _Applicable(part, options, EvaluationPlan(spec.name, chosen, part.version, _title(spec.name, options)))
+    builds, checkpoints = _needs(spec, part, options, registry)
+    return _Applicable(part, options, EvaluationPlan(spec.name, chosen, part.version, _title(spec.name, options), builds), checkpoints)
+
+
+def _needs(spec: EvaluationSpec, part: type[Evaluation], options: Options, registry: Registry) -> tuple[dict[str, str], tuple[float, ...]]:
+    """What an evaluation declares that it needs: the parts that it builds with their versions, and the shares of the training."""
+    checkpoints = part.checkpoints(options)
+    try:
+        if wrong := [share for share in checkpoints if not 0 <= share <= 1]:
+            raise UserError(f"it needs the model at the share {wrong[0]:g} of its training, and shares are from 0 to 1")
+        built = (f"{kind}:{name}" for kind, name in part.builds(options))
+        return {key: buildable(key, registry).version for key in built}, checkpoints
+    except UserError as error:
+        raise error.at(f"{spec.where}: evaluation '{spec.name}'") from error
 
 
 def _title(name: str, options: Options) -> str:

@@ -33,6 +33,7 @@ from latentbench.api import (
     PointFamily,
     Split,
     Splits,
+    Step,
     TorchFamily,
     TorchPosterior,
     dictionary_of,
@@ -205,6 +206,47 @@ class Lingering(Evaluation):
         return Outcome([Metric("lingering", 1.0)])
 
 
+class GradientsOptions(Options):
+    estimators: list[str] = ["mc", "exact"]
+    shares: list[float] = [0.0, 0.5, 1.0]
+    options: dict[str, dict[str, str | int]] = {}
+
+
+class Gradients(Evaluation):
+    """How two estimators agree about the encoder's gradient on one batch, at shares of the training."""
+
+    name = "test_gradients"
+    options_model = GradientsOptions
+    metrics = {"gradient_cosine": Measure("higher", "none", "Cosine of two estimators' gradients.", index="share")}
+
+    def __init__(self, options):
+        self.options = options
+
+    @classmethod
+    def checkpoints(cls, options):
+        return tuple(options.shares)
+
+    @classmethod
+    def builds(cls, options):
+        return tuple(("estimator", name) for name in options.estimators)
+
+    def gradient(self, trained, name):
+        model = trained.model
+        estimator = trained.build("estimator", name, self.options.options.get(name, {}))
+        images = trained.splits["train"].images[:50].to(model.device, model.dtype)
+        noise = stream(trained.seed, "gradients", device=model.device)
+        code = model.encode(images, noise)
+        loss = estimator.loss(Step(images, code, model.family, model.decoder, model.likelihood, 1.0, 1.0, True, noise))
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss.surrogate, list(model.encoder.parameters()))])
+
+    def evaluate(self, trained, generator):
+        return Outcome([self.cosine(trained.at(share), share) for share in self.options.shares])
+
+    def cosine(self, trained, share):
+        one, other = (self.gradient(trained, name) for name in self.options.estimators)
+        return Metric("gradient_cosine", float(nn.functional.cosine_similarity(one, other, dim=0)), "train").at("share", share)
+
+
 class GammaFamily(TorchFamily):
     """Gamma latents with a Gamma(1, 1) prior, out of torch.distributions."""
 
@@ -362,7 +404,7 @@ def register_datasets():
 
 @hookimpl
 def register_evaluations():
-    return [Fragile, Lingering]
+    return [Fragile, Lingering, Gradients]
 
 
 @hookimpl
