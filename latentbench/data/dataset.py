@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def silent(doing: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ For labels y = +-1 each task minimises scikit-learn's default objective, divided
 
 with the intercept b unpenalised, until max |grad f| <= tol, scikit-learn's rule too. All tasks share the features, so that their margins and
 gradients are two matrix products. Newton's method finds the solution on a part of the rows first; its Hessian then serves as that of all rows
-(sub-sampled Newton, Erdogdu & Montanari 2015). Tasks whose gradient this does not shrink enough go on with exact Hessians.
+(sub-sampled Newton, Erdogdu & Montanari 2015). Tasks whose gradient this does not shrink enough continue with exact Hessians.
 """
 
 from __future__ import annotations

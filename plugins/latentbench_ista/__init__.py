@@ -9,8 +9,8 @@ from torch import Tensor
 from latentbench import hookimpl
 from latentbench.api import Assembly, Family, Options, SparseCoder, SparseCodingOptions, batches, soft_threshold
 
-LOOK_EVERY = 5
-"""Iterations between two looks at how much codes still change."""
+CHECK_EVERY = 5
+"""Iterations between two checks of how much codes still change."""
 
 
 class IstaOptions(SparseCodingOptions):
@@ -90,7 +90,7 @@ def _shrink(
             t = following
         else:
             y.copy_(new)
-        small = tolerance > 0 and step % LOOK_EVERY == LOOK_EVERY - 1 and float(change.abs().max()) <= tolerance
+        small = tolerance > 0 and step % CHECK_EVERY == CHECK_EVERY - 1 and float(change.abs().max()) <= tolerance
         z.copy_(new)
         if small:
             break

@@ -12,8 +12,8 @@ from latentbench import hookimpl
 from latentbench.api import Assembly, Family, Options, SparseCoder, SparseCodingOptions, batches, soft_threshold
 from latentbench_lca.reference import infer_with_lcapt, why_no_lcapt
 
-LOOK_EVERY = 10
-"""Iterations between two looks at how much codes still change."""
+CHECK_EVERY = 10
+"""Iterations between two checks of how much codes still change."""
 
 
 class LcaOptions(SparseCodingOptions):
@@ -74,7 +74,7 @@ def _compete(drive: Tensor, lateral: Tensor, l1: float, iterations: int, leak: f
     before = torch.empty_like(u) if least_change else None
     for step in range(iterations - 1):
         soft_threshold(u, l1, non_negative, a)
-        looks = before is not None and step % LOOK_EVERY == LOOK_EVERY - 1
+        looks = before is not None and step % CHECK_EVERY == CHECK_EVERY - 1
         if before is not None and looks:
             before.copy_(u)
         if lateral.dtype == u.dtype:

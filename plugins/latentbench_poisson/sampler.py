@@ -25,10 +25,10 @@ UNLIMITED = 2**31
 """An n_exp that cuts nothing off; on the CPU the loop ends when every unit is done."""
 FIRST_CHUNK, CHUNK = 2**18, 2**17
 """How many units are sampled together: temporaries should stay in the processor's cache, steps in Python should be few."""
-MOST = 0.6
-"""Units that are done are dropped where less than this share goes on."""
-LOOK_EVERY = 4
-"""While all units go on, they are counted at every so many arrivals."""
+MAX_LEFT = 0.6
+"""Finished units are dropped once less than this share is left."""
+COUNT_EVERY = 4
+"""While all units are left, the finished ones are counted at every fourth arrival."""
 
 
 def relaxed_poisson(rate: Tensor, temperature: float, n_exp: int, generator: Generator) -> Tensor:
@@ -85,7 +85,7 @@ def _chunks(flat: Tensor, temperature: float) -> list[slice]:
         return [slice(None)]
     if not len(flat):
         return []
-    sparse = float(flat.mean()) * reach(temperature, flat.dtype) < MOST
+    sparse = float(flat.mean()) * reach(temperature, flat.dtype) < MAX_LEFT
     size = FIRST_CHUNK if sparse else CHUNK
     return [slice(start, start + size) for start in range(0, len(flat), size)]
 
@@ -108,12 +108,12 @@ def _sample_compacting(rate: Tensor, temperature: float, n_exp: int, generator: 
         first, total, rate, units = pending.pop()
         for n in range(first, n_exp):
             u = torch.rand(rate.shape, generator=generator, dtype=rate.dtype)
-            if units is not None or n % LOOK_EVERY == 0:
+            if units is not None or n % COUNT_EVERY == 0:
                 going_on = u < torch.sub(rate * horizon, total)  # as E >= u, the others' arrival is beyond the horizon
                 left = int(going_on.count_nonzero())
                 if left == 0:
                     break
-                if left < MOST * len(rate):
+                if left < MAX_LEFT * len(rate):
                     kept = going_on.nonzero().squeeze(1)
                     units = kept if units is None else units[kept]
                     rate, total, u = rate[kept], total[kept], u[kept]
