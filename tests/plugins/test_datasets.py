@@ -178,7 +178,9 @@ def test_counts_without_a_likelihood_of_counts_are_one_message(cli, suite_file):
     answer = cli("plan", suite)
     assert answer.code == 2
     assert len(answer.err.splitlines()) == 1
-    assert "with scale: count it needs a likelihood of counts, such as `likelihood: poisson`, and 'gaussian' is its default" in answer.err
+    assert (
+        "dataset 'digits' does not apply: its default likelihood 'gaussian' is not for counts; with scale: count give `likelihood: po" in answer.err
+    )
 
 
 @pytest.mark.parametrize(
