@@ -145,6 +145,12 @@ def test_options_change_shape_and_kind_of_number(name, options, shape, pixels, m
     assert splits.train.images.shape[1:] == shape
 
 
+def test_a_neutral_option_is_the_run_that_was_stored_before_the_option_existed(make_run):
+    plain = make_run().run.id
+    assert make_run(dataset_options__flat=False, dataset_options__scale="unit").run.id == plain
+    assert len({plain, make_run(dataset_options__flat=True).run.id, make_run(dataset_options__scale="count", likelihood="poisson").run.id}) == 3
+
+
 def test_flat_digits_and_counts_are_the_same_digits(made):
     images, vectors, counts = (made("digits", **options).load(cache_folder()).train for options in ({}, {"flat": True}, {"scale": "count"}))
     assert torch.equal(vectors.images, images.images.flatten(1))
