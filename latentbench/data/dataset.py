@@ -66,7 +66,7 @@ class DataSet(Part, ABC):
     """Base of all data sets. `version` is the version of the recipe that prepares the images; it is part of a run's identity."""
 
     data_shape: tuple[int, ...]
-    """(C, H, W) of an image, (M,) of a vector; known before anything is loaded. `__init__` may set it, and `pixels`, by the options."""
+    """(C, H, W) of an image, (M,) of a vector; known before anything is loaded. A property, or set in `__init__`, where options change it."""
     pixels: Pixels = "real"
     labelled: bool = False
     has_test: bool = False

@@ -17,11 +17,11 @@ class Network(Part, ABC):
     """Whether its decoder is `LinearDecoder`-like: decoded = Phi z + b, with `weight` Phi [M, K] and `bias` [M] or None."""
 
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
-        """A module from images [B, 1, H, W] to features [B, features]. Called once a run, where the suite names this network as encoder."""
+        """A module from items [B, *data_shape] to features [B, features]. Called once a run, where the suite names this network as encoder."""
         raise TypeError(f"network '{self.name}' has no encoder")
 
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
-        """A module from z [B, K] to decoded images [B, 1, H, W]. Called once a run, where the suite names this network as decoder."""
+        """A module from z [B, K] to what is decoded, [B, *decoded_shape]. Called once a run, where the suite names this network as decoder."""
         raise TypeError(f"network '{self.name}' has no decoder")
 
 

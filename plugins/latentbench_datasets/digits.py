@@ -49,10 +49,10 @@ class Digits(DataSet):
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """Counts have no likelihood by default."""
+        """Counts need another likelihood than the default, which is for real numbers."""
         if assembly.dataset.pixels != "count" or assembly.likelihood.name != cls.defaults["likelihood"]:
             return None
-        return f"with scale: count it needs a likelihood of counts, such as `likelihood: poisson`, and '{assembly.likelihood.name}' is its default"
+        return f"its default likelihood '{assembly.likelihood.name}' is not for counts; with scale: count give `likelihood: poisson` or another"
 
     def sources(self) -> Mapping[str, str]:
         """The hash of scikit-learn's file."""

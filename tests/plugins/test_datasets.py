@@ -145,6 +145,12 @@ def test_options_change_shape_and_kind_of_number(name, options, shape, pixels, m
     assert splits.train.images.shape[1:] == shape
 
 
+def test_a_neutral_option_is_the_run_that_was_stored_before_the_option_existed(make_run):
+    plain = make_run().run.id
+    assert make_run(dataset_options__flat=False, dataset_options__scale="unit").run.id == plain
+    assert len({plain, make_run(dataset_options__flat=True).run.id, make_run(dataset_options__scale="count", likelihood="poisson").run.id}) == 3
+
+
 def test_flat_digits_and_counts_are_the_same_digits(made):
     images, vectors, counts = (made("digits", **options).load(cache_folder()).train for options in ({}, {"flat": True}, {"scale": "count"}))
     assert torch.equal(vectors.images, images.images.flatten(1))
@@ -178,7 +184,9 @@ def test_counts_without_a_likelihood_of_counts_are_one_message(cli, suite_file):
     answer = cli("plan", suite)
     assert answer.code == 2
     assert len(answer.err.splitlines()) == 1
-    assert "with scale: count it needs a likelihood of counts, such as `likelihood: poisson`, and 'gaussian' is its default" in answer.err
+    assert (
+        "dataset 'digits' does not apply: its default likelihood 'gaussian' is not for counts; with scale: count give `likelihood: po" in answer.err
+    )
 
 
 @pytest.mark.parametrize(
