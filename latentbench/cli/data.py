@@ -20,7 +20,7 @@ def list_() -> None:
     from latentbench.data.fetch import listing
     from latentbench.reporting.text import table
 
-    print(table(listing(_chosen([])), ("data set", "image", "pixels", "labels", "protocols", "source files")))
+    print(table(listing(_chosen([])), ("data set", "shape", "pixels", "labels", "options", "protocols", "source files")))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from latentbench.contract import check_class, check_shape, described, origin
 from latentbench.data.source_files import Source
 from latentbench.errors import UserError
+from latentbench.neutral import without_neutral
 from latentbench.part import Options, Part
 
 Pixels = Literal["real", "unit", "binary", "count"]
@@ -29,7 +30,7 @@ def silent(doing: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Split:
-    """N images [N, C, H, W] in float32, and their labels [N] (int64) where there are any."""
+    """N images [N, C, H, W], or vectors [N, M], in float32, and their labels [N] (int64) where there are any."""
 
     images: Tensor
     labels: Tensor | None = None
@@ -65,7 +66,7 @@ class DataSet(Part, ABC):
     """Base of all data sets. `version` is the version of the recipe that prepares the images; it is part of a run's identity."""
 
     data_shape: tuple[int, ...]
-    """(C, H, W) of an image, (M,) of a vector; known before anything is loaded, and a property where it depends on the options."""
+    """(C, H, W) of an image, (M,) of a vector; known before anything is loaded. `__init__` may set it, and `pixels`, by the options."""
     pixels: Pixels = "real"
     labelled: bool = False
     has_test: bool = False
@@ -75,6 +76,11 @@ class DataSet(Part, ABC):
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = self.options_model() if options is None else options
+
+    @property
+    def chosen_options(self) -> dict[str, Any]:
+        """The options that differ from their neutral values, as JSON has them. What is prepared and cached depends on them."""
+        return without_neutral(self.options_model, self.options.model_dump(mode="json"))
 
     def sources(self) -> Mapping[str, str]:
         """File name -> hash of every source file. Called by the plan, so it should be cheap; part of a run's identity.

@@ -17,20 +17,20 @@ from latentbench.errors import UserError
 
 
 def listing(datasets: Iterable[type[DataSet]]) -> list[tuple[str, ...]]:
-    """Name, image shape, pixels, labels, protocols and source files with their folders, of every data set."""
-    return [_described(part, cache_folder()) for part in datasets]
+    """Name, shape of an item, pixels, labels, options, protocols and source files with their folders, of every data set by default."""
+    return [_described(part(), cache_folder()) for part in datasets]
 
 
-def _described(part: type[DataSet], cache: Path) -> tuple[str, ...]:
-    shape = "x".join(str(side) for side in part.data_shape)
-    words = (part.name, shape, part.pixels, "yes" if part.labelled else "no", ", ".join(sorted(part.protocols)))
-    if not part.files:
+def _described(dataset: DataSet, cache: Path) -> tuple[str, ...]:
+    shape, options = "x".join(map(str, dataset.data_shape)), ", ".join(dataset.options_model.model_fields)
+    words = (dataset.name, shape, dataset.pixels, "yes" if dataset.labelled else "no", options, ", ".join(sorted(dataset.protocols)))
+    if not dataset.files:
         return (*words, "installed with a package")
-    found = [source.find(cache) for source in part.files]
-    places = sorted({_folder(path, source.forms) for path, source in zip(found, part.files, strict=True) if path is not None})
+    found = [source.find(cache) for source in dataset.files]
+    places = sorted({_folder(path, source.forms) for path, source in zip(found, dataset.files, strict=True) if path is not None})
     missing = found.count(None)
     state = f"{len(found) - missing} of {len(found)} files in {', '.join(places)}" if places else f"0 of {len(found)} files"
-    return (*words, state if not missing else f"{state}; `latentbench data fetch {part.name}`")
+    return (*words, state if not missing else f"{state}; `latentbench data fetch {dataset.name}`")
 
 
 def _folder(path: Path, forms: Iterable[str]) -> str:

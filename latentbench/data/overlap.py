@@ -14,6 +14,7 @@ from torch import Tensor
 from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Splits, load
 from latentbench.files import sha256_of, write_atomically
+from latentbench.part import Options
 
 
 def warnings(datasets: Iterable[DataSet]) -> Iterator[str]:
@@ -54,5 +55,6 @@ def _counts(dataset: DataSet, cache: Path) -> dict[str, tuple[int, int]]:
 
 def _key(dataset: DataSet) -> str:
     code = sha256_of(Path(inspect.getfile(type(dataset))))
-    meaning = hashlib.sha256(repr((code, dataset.options, sorted(dataset.sources().items()))).encode()).hexdigest()
+    options = dataset.chosen_options or Options()  # whose text is in the names of counts of data sets without options
+    meaning = hashlib.sha256(repr((code, options, sorted(dataset.sources().items()))).encode()).hexdigest()
     return f"{dataset.name}-{dataset.version}-{meaning[:16]}"

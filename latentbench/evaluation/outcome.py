@@ -52,7 +52,10 @@ class PerImage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an evaluation returns: numbers (at least one), numbers per latent and per image, arrays for figures, and pictures as grey bytes [H, W]."""
+    """What an evaluation returns: numbers (at least one), numbers per latent and per image, arrays for figures, and pictures as bytes.
+
+    A picture is grey, [H, W], or red, green and blue, [H, W, 3].
+    """
 
     metrics: Sequence[Metric]
     units: Sequence[PerUnit] = ()

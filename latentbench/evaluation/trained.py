@@ -133,7 +133,7 @@ class Trained:
         return self._codes[split]
 
     def decode(self, z: Tensor) -> Tensor:
-        """E[x | z] of codes [N, K], batch by batch, on the CPU [N, 1, H, W]."""
+        """E[x | z] of codes [N, K], batch by batch, on the CPU [N, *data_shape]."""
         with torch.no_grad():
             parts = list(torch.split(z, self.batch_size))
             return torch.cat([self._model(i).decode_mean(part.to(self.model.device)).cpu() for i, part in enumerate(parts)])

@@ -100,8 +100,8 @@ def check_outcome(part: type[Evaluation], outcome: object, family: Family) -> No
     for name, array in (*outcome.arrays.items(), *outcome.pictures.items()):
         check_class(f"{what}: '{name}'", array, Tensor)
     for name, picture in outcome.pictures.items():
-        if picture.dtype != torch.uint8 or picture.ndim != 2:
-            raise UserError(f"{what} returned the picture '{name}' as {described(picture)}, expected grey bytes, uint8 [H, W]")
+        if picture.dtype != torch.uint8 or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)):
+            raise UserError(f"{what} returned the picture '{name}' as {described(picture)}, expected bytes, uint8 [H, W] or [H, W, 3]")
     wrong = [text for metric in outcome.metrics if (text := _not_finite(metric))]
     if wrong:
         raise UserError(", ".join(wrong[:MAX_TOLD]) + (f" and {len(wrong) - MAX_TOLD} more" if len(wrong) > MAX_TOLD else ""))

@@ -168,7 +168,7 @@ class Store(Tables):
         self._write(self.path / "arrays" / run_id / f"{evaluation_id}.safetensors", tensors_to_bytes(arrays), run_id)
 
     def write_picture(self, run_id: str, name: str, picture: Tensor) -> None:
-        """Write a picture, grey bytes [H, W], as PNG."""
+        """Write a picture, bytes [H, W] (grey) or [H, W, 3] (red, green, blue), as PNG."""
         from PIL import Image
 
         buffer = io.BytesIO()

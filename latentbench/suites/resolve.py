@@ -62,8 +62,7 @@ def resolve(settings: Mapping[str, Any], registry: Registry, device: str, scale:
     assembly = _assemble(values.latent_dim, parts, options)
     _check_applicable(parts, assembly, options)
     patterns = frozenset().union(*(part.ignored(assembly, options.get(setting, Options())) for setting, part in parts.items()))
-    if values.training.schedule == "constant":
-        patterns |= {"training.restarts", "training.learning_rate_min"}
+    patterns |= values.training.unread
     training = _scaled(values.training, scale, "training")
     if training.beta_hold is None:
         training = training.model_copy(update={"beta_hold": Phase(0.0 if assembly.linear_decoder else 0.01)})  # the authors' choice

@@ -43,6 +43,11 @@ class Training(Options):
     grad_clip: float | None = Field(None, gt=0, description="Largest norm of the whole gradient; three times that during the warm-up.")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty added to the gradient.")
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """The settings, dotted, that others of these make meaningless."""
+        return frozenset({"training.restarts", "training.learning_rate_min"} if self.schedule == "constant" else ())
+
     def scaled(self, factor: float) -> Self:
         """The same with every duration times `factor`, not checked again; shares of the run scale with it by themselves."""
         phases = {name: value for name in type(self).model_fields if isinstance(value := getattr(self, name), Phase)}

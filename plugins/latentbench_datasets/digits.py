@@ -4,26 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.api import DataSet, Pixels, Split, Splits, sha256_of, stream
+from latentbench.api import Assembly, DataSet, Options, Pixels, Split, Splits, added, sha256_of, stream
 from latentbench_datasets.photo_patches import scikit_learn_file
 
 FILE = "digits.csv.gz"
 TRAIN = 1437
 
 
+class FlatOptions(Options):
+    """Options of `digits_binary`."""
+
+    flat: bool = added(False, neutral=False, description="Vectors [N, 64] instead of images [N, 1, 8, 8].")
+
+
+class DigitsOptions(FlatOptions):
+    """Options of `digits`."""
+
+    scale: Literal["unit", "count"] = added("unit", neutral="unit", description="Pixels in [0, 1], or the counts of 0 to 16 that the file has.")
+
+
 class Digits(DataSet):
     """Pixels in [0, 1] (counts of 0 to 16, divided by 16). 1,437 digits for training and 360 for validation, by a fixed permutation."""
 
     name = "digits"
-    data_shape = (1, 8, 8)
+    data_shape: tuple[int, ...] = (1, 8, 8)
     pixels: Pixels = "unit"
     labelled = True
     defaults = {"likelihood": "gaussian"}
+    options_model: ClassVar[type[Options]] = DigitsOptions
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        assert isinstance(self.options, FlatOptions)
+        if self.options.flat:
+            self.data_shape = (64,)
+        if isinstance(self.options, DigitsOptions) and self.options.scale == "count":
+            self.pixels = "count"
+
+    @classmethod
+    def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
+        """Counts have no likelihood by default."""
+        if assembly.dataset.pixels != "count" or assembly.likelihood.name != cls.defaults["likelihood"]:
+            return None
+        return f"with scale: count it needs a likelihood of counts, such as `likelihood: poisson`, and '{assembly.likelihood.name}' is its default"
 
     def sources(self) -> Mapping[str, str]:
         """The hash of scikit-learn's file."""
@@ -33,7 +62,8 @@ class Digits(DataSet):
         """Read the file; there is nothing to cache."""
         table = torch.from_numpy(np.loadtxt(scikit_learn_file("data", FILE), delimiter=",", dtype=np.float32))
         table = table[torch.randperm(len(table), generator=stream(0, "digits", self.version))]
-        images, labels = self._finish(table[:, :-1].reshape(-1, *self.data_shape) / 16), table[:, -1].long()
+        counts, labels = table[:, :-1].reshape(-1, *self.data_shape), table[:, -1].long()
+        images = counts if self.pixels == "count" else self._finish(counts / 16)
         return Splits(Split(images[:TRAIN], labels[:TRAIN]), Split(images[TRAIN:], labels[TRAIN:]))
 
     def _finish(self, images: Tensor) -> Tensor:
@@ -46,6 +76,7 @@ class DigitsBinary(Digits):
     name = "digits_binary"
     pixels = "binary"
     defaults = {"likelihood": "bernoulli"}
+    options_model = FlatOptions
 
     def _finish(self, images: Tensor) -> Tensor:
         return (images >= 0.5).to(images.dtype)

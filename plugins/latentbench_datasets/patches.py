@@ -49,9 +49,9 @@ class PatchDataSet(DataSet):
 
 
 def recipe_key(dataset: DataSet) -> str:
-    """The name that prepared patches are cached under: data set, version of its recipe, hash of its source files."""
+    """The name that prepared patches are cached under: data set, version of its recipe, hash of its source files, options that are not neutral."""
     hashes = hashlib.sha256(repr(sorted(dataset.sources().items())).encode()).hexdigest()
-    return f"{dataset.name}-{dataset.version}-{hashes[:16]}"
+    return "-".join([dataset.name, dataset.version, hashes[:16], *(f"{key}={value}" for key, value in dataset.chosen_options.items())])
 
 
 def prepare(tiles: Tensor, crop: int, chunk: int = 10_000, centred_filter: bool = False) -> Tensor:

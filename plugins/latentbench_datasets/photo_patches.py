@@ -1,4 +1,4 @@
-"""`photo_patches`: 16x16 grey patches of the two photographs that ship inside scikit-learn."""
+"""`photo_patches`: 16x16 patches, grey or in colour, of the two photographs that ship inside scikit-learn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.api import DataSet, Split, Splits, UserError, cached, sha256_of
+from latentbench.api import DataSet, Options, Split, Splits, UserError, added, cached, sha256_of
 from latentbench_datasets.patches import GREY, prepare, recipe_key
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
@@ -32,15 +32,29 @@ def scikit_learn_file(folder: str, name: str) -> Path:
     return path
 
 
+class PhotoPatchesOptions(Options):
+    """Options of `photo_patches` and `photo_patches_binary`."""
+
+    colour: bool = added(False, neutral=False, description="Red, green and blue [N, 3, 16, 16], each prepared as the grey patches are.")
+
+
 class PhotoPatches(DataSet):
     """Overlapping 24x24 tiles, stride 5, each whitened, contrast-normalised and z-scored by itself, then cut to 16x16.
 
+    In colour each channel is prepared by itself as the grey one is, so all three have the same energy; tiles with a constant channel are left out.
     Each photograph is a grid of 4 x 5 regions. Four regions, one in each row, are for validation: their pixels are in no training patch.
     """
 
     name = "photo_patches"
     data_shape = (1, 16, 16)
     defaults = {"likelihood": "gaussian"}
+    options_model = PhotoPatchesOptions
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        assert isinstance(self.options, PhotoPatchesOptions)
+        self.colour = self.options.colour
+        self.data_shape = (3 if self.colour else 1, 16, 16)
 
     def sources(self) -> Mapping[str, str]:
         """The hashes of both photographs."""
@@ -54,19 +68,19 @@ class PhotoPatches(DataSet):
     def _prepare(self) -> dict[str, Tensor]:
         tiles: dict[str, list[Tensor]] = {"train": [], "validation": []}
         for name in PHOTOGRAPHS:
-            photograph = read_grey(scikit_learn_file("images", name))
+            photograph = read_photograph(scikit_learn_file("images", name), self.colour)
             for row in range(ROWS):
                 for column in range(COLUMNS):
                     split = "validation" if column == (2 * row + 1) % COLUMNS else "train"
                     tiles[split].append(tiles_of(region(photograph, row, column)))
-        return {split: prepare(torch.cat(parts), CROP) for split, parts in tiles.items()}
+        return {split: torch.cat([prepare(channel, CROP) for channel in torch.cat(parts).unbind(1)], dim=1) for split, parts in tiles.items()}
 
     def _finish(self, patches: Tensor) -> Tensor:
         return patches
 
 
 class PhotoPatchesBinary(PhotoPatches):
-    """The same patches, 1 where a pixel is brighter than its tile's mean, for the Bernoulli likelihood."""
+    """The same patches, 1 where a pixel is brighter than its tile's mean (in its channel), for the Bernoulli likelihood."""
 
     name = "photo_patches_binary"
     pixels = "binary"
@@ -76,22 +90,22 @@ class PhotoPatchesBinary(PhotoPatches):
         return (patches > 0).to(patches.dtype)
 
 
-def read_grey(path: Path) -> Tensor:
-    """A photograph as grey values [H, W], .2989 R + .587 G + .114 B, not rounded."""
+def read_photograph(path: Path, colour: bool) -> Tensor:
+    """A photograph as channels [3, H, W], or as grey values [1, H, W], .2989 R + .587 G + .114 B, not rounded."""
     from PIL import Image
 
     with Image.open(path) as image:
         rgb = np.asarray(image.convert("RGB"), dtype=np.float64)
-    return torch.from_numpy(rgb @ np.array(GREY))
+    return torch.from_numpy(rgb).movedim(2, 0) if colour else torch.from_numpy(rgb @ np.array(GREY)).unsqueeze(0)
 
 
 def region(photograph: Tensor, row: int, column: int) -> Tensor:
-    """One cell of the grid of regions."""
-    height, width = photograph.shape[0] // ROWS, photograph.shape[1] // COLUMNS
-    return photograph[row * height : (row + 1) * height, column * width : (column + 1) * width]
+    """One cell of the grid of regions of a photograph [C, H, W]."""
+    height, width = photograph.shape[1] // ROWS, photograph.shape[2] // COLUMNS
+    return photograph[:, row * height : (row + 1) * height, column * width : (column + 1) * width]
 
 
 def tiles_of(pixels: Tensor) -> Tensor:
-    """All tiles of a region [N, 24, 24], less those of a single grey value, which have no contrast to normalise."""
-    tiles = pixels.unfold(0, TILE, STRIDE).unfold(1, TILE, STRIDE).reshape(-1, TILE, TILE)
-    return tiles[tiles.flatten(1).std(1) > 0]
+    """All tiles of a region [N, C, 24, 24], less those with a channel of a single value, which has no contrast to normalise."""
+    tiles = pixels.unfold(1, TILE, STRIDE).unfold(2, TILE, STRIDE).flatten(1, 2).transpose(0, 1)
+    return tiles[(tiles.flatten(2).std(2) > 0).all(1)]

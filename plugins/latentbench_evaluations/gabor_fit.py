@@ -51,8 +51,12 @@ class GaborFitting(Evaluation):
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """A dictionary is needed."""
-        return None if assembly.linear_decoder else f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
+        """A dictionary of images of one channel is needed."""
+        if not assembly.linear_decoder:
+            return f"it needs a linear decoder, and '{assembly.decoder.name}' is not"
+        shape = assembly.data_shape
+        one_channel = len(shape) == 3 and shape[0] == 1
+        return None if one_channel else f"it needs images of one channel, and items of '{assembly.dataset.name}' have the shape {list(shape)}"
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
         """Without data."""

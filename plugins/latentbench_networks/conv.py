@@ -31,7 +31,7 @@ class ConvOptions(LinearOptions):
 
 
 class ConvEncoder(nn.Sequential):
-    """Images [B, 1, H, W] -> features [B, features].
+    """Images [B, C, H, W] -> features [B, features].
 
     A stem, a cell, then cells that halve the size and double the channels, each followed by one that keeps them; learned pooling; a residual dense
     layer; the layer of the posterior's parameters. Sizes that cannot be halved so often lose their border in the stem, and skips then take every
@@ -39,12 +39,12 @@ class ConvEncoder(nn.Sequential):
     """
 
     def __init__(self, data_shape: tuple[int, ...], features: int, options: LinearOptions, linear_decoder: bool) -> None:
-        height, width = data_shape[1:]
+        maps, height, width = data_shape
         halvings = max(0, math.ceil(math.log2(max(height, width) / SMALLEST)))
         even = height % 2**halvings == 0 and width % 2**halvings == 0
         size = (height, width) if even else (height - 2, width - 2)
         channels = STEM
-        modules: list[nn.Module] = [NormedConv(1, channels, 3, padding=1 if even else 0), cell(channels, 2)]
+        modules: list[nn.Module] = [NormedConv(maps, channels, 3, padding=1 if even else 0), cell(channels, 2)]
         for _ in range(halvings):
             wider = min(2 * channels, WIDEST)
             modules += [down_cell(channels, wider, shifted=even), cell(wider, 2)]
@@ -54,7 +54,7 @@ class ConvEncoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Module):
-    """Codes [B, K] -> images [B, 1, H, W].
+    """Codes [B, K] -> images [B, C, H, W].
 
     A linear layer to 256 maps of 2x2, a cell, then cells that double the size and halve the channels, each followed by one that keeps them.
     Before the last doubling the maps are resized (to the nearest) to half of the image where they are not that.
@@ -92,12 +92,10 @@ class Conv(Network):
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """Vectors and tiny images leave nothing to convolve, and the layers are those of images of one channel."""
+        """Vectors and tiny images leave nothing to convolve."""
         if len(assembly.data_shape) != 3:
             return f"it is for images, and items of '{assembly.dataset.name}' have the shape {list(assembly.data_shape)}"
-        channels, height, width = assembly.data_shape
-        if channels != 1:
-            return f"it is for images of one channel, and those of '{assembly.dataset.name}' have {channels}"
+        _, height, width = assembly.data_shape
         return None if min(height, width) > SMALLEST else f"images of {height}x{width} pixels are too small, each side must be over {SMALLEST}"
 
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:

@@ -29,7 +29,7 @@ def encoder_head(inputs: int, features: int, options: LinearOptions, linear_deco
 
 
 class LinearDecoder(nn.Linear):
-    """z [B, K] -> Phi z + b as images [B, 1, H, W]; `weight` is the dictionary Phi [M, K]."""
+    """z [B, K] -> Phi z + b as [B, *decoded_shape]; `weight` is the dictionary Phi [M, K]."""
 
     def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...], options: LinearOptions) -> None:
         super().__init__(latent_dim, math.prod(decoded_shape), bias=options.bias)

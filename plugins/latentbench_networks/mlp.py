@@ -22,7 +22,7 @@ class MlpOptions(LinearOptions):
 
 
 class MlpDecoder(nn.Sequential):
-    """Codes [B, K] -> images [B, 1, H, W]."""
+    """Codes [B, K] -> what is decoded, [B, *decoded_shape]."""
 
     def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...], expand: int) -> None:
         pixels = math.prod(decoded_shape)

@@ -202,7 +202,10 @@ def test_what_is_not_finite_fails_only_the_evaluations_that_use_it(outcome):
         ("metric_error_nan", "the standard error of one on validation is nan"),
         ("metrics_all_nan", "m0 on validation is nan, m1 on validation is nan, m2 on validation is nan and 2 more"),
         ("units_table", f"{PLUGIN}UnitsTable.evaluate(...) returned the units of 'one' as float32 [2, 2], expected a number for each, [K]"),
-        ("picture_float", f"{PLUGIN}PictureFloat.evaluate(...) returned the picture 'p' as float32 [2, 2], expected grey bytes, uint8 [H, W]"),
+        (
+            "picture_float",
+            f"{PLUGIN}PictureFloat.evaluate(...) returned the picture 'p' as float32 [2, 2], expected bytes, uint8 [H, W] or [H, W, 3]",
+        ),
     ],
 )
 def test_what_an_evaluation_returns_is_checked_and_nothing_of_it_is_stored(name, message, outcome):

@@ -150,7 +150,7 @@ def test_inference_sees_images_less_the_decoder_s_bias(family, make_run, registr
     model = build_model(assemble(run, registry), run.seed, "cpu", torch.float32)
     model.family.constrain(model.decoder)
     torch.nn.init.constant_(model.decoder.bias, 0.4)
-    assert not model.encode(torch.full((2, 1, 8, 8), 0.4)).mean.any()
+    assert not model.encode(torch.full((2, 1, 8, 8), 0.4), stream(0)).mean.any()
 
 
 def test_costs_are_the_objective_and_its_parts(make_run, registry):

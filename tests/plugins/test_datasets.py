@@ -1,14 +1,19 @@
 """What every data set promises, and those that need no download."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from latentbench_datasets import PhotoPatches, patches
-from latentbench_datasets.photo_patches import COLUMNS, ROWS
+from latentbench_datasets.photo_patches import COLUMNS, CROP, ROWS, scikit_learn_file
+from PIL import Image
 from scipy.signal import convolve2d
 
+from latentbench.data import overlap
 from latentbench.data.cache import cache_folder
+from latentbench.data.dataset import load
 from latentbench.registry import load_registry
+from tests.kit import numbers
 
 PARTS = sorted(load_registry().parts["datasets"].items())
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if part.files else name for name, part in PARTS]
@@ -62,7 +67,7 @@ def test_validation_patches_come_from_regions_that_training_never_touches(monkey
 
     numbered = torch.arange(427.0 * 640).reshape(427, 640)
     seen = {}
-    monkeypatch.setattr(module, "read_grey", lambda path: numbered)
+    monkeypatch.setattr(module, "read_photograph", lambda path, colour: numbered[None])
     monkeypatch.setattr(module, "prepare", lambda tiles, crop: tiles)
     tiles = PhotoPatches()._prepare()
     seen = {split: set(value.unique().tolist()) for split, value in tiles.items()}
@@ -98,3 +103,140 @@ def test_limited_splits_are_spread_evenly(registry):
     assert len(tenth.images) == round(0.1 * len(train.images))
     assert torch.equal(tenth.images[-1], train.images[-1])
     assert len(train.limited(1e-9).images) == 1
+
+
+SHAPES = """\
+name: shapes
+seeds: [1]
+evaluations: {evaluations}
+defaults: {{estimator: mc, encoder: linear, decoder: linear, latent_dim: 4, limit_data: 0.05, training: {{steps: 3, batch_size: 16}}}}
+sweeps:
+  - {sweep}
+"""
+OPTIONS = [
+    ("digits", {"flat": True}, (64,), "unit"),
+    ("digits", {"scale": "count"}, (1, 8, 8), "count"),
+    ("digits", {"flat": True, "scale": "count"}, (64,), "count"),
+    ("digits_binary", {"flat": True}, (64,), "binary"),
+    ("photo_patches", {"colour": True}, (3, 16, 16), "real"),
+    ("photo_patches_binary", {"colour": True}, (3, 16, 16), "binary"),
+]
+
+
+@pytest.fixture
+def made(registry):
+    """A data set of some options."""
+
+    def make(name, **options):
+        part = registry.dataset(name)
+        return part(part.options_model(**options))
+
+    return make
+
+
+@pytest.mark.parametrize(("name", "options", "shape", "pixels"), OPTIONS)
+def test_options_change_shape_and_kind_of_number(name, options, shape, pixels, made):
+    """`load` holds the images against both."""
+    dataset, plain = made(name, **options), made(name)
+    assert (dataset.data_shape, dataset.pixels) == (shape, pixels)
+    assert (plain.data_shape[0], plain.pixels) == (1, type(plain).pixels)  # another instance's options are its own
+    splits, again = (load(dataset, cache_folder()) for _ in range(2))
+    assert torch.equal(splits.train.images, again.train.images)
+    assert splits.train.images.shape[1:] == shape
+
+
+def test_flat_digits_and_counts_are_the_same_digits(made):
+    images, vectors, counts = (made("digits", **options).load(cache_folder()).train for options in ({}, {"flat": True}, {"scale": "count"}))
+    assert torch.equal(vectors.images, images.images.flatten(1))
+    assert torch.equal(counts.images, 16 * images.images)
+    assert torch.equal(vectors.labels, images.labels)
+
+
+def test_a_colour_patch_has_each_channel_prepared_as_a_grey_tile(made):
+    """The first tile of the first photograph, whose region is for training, out of the file itself."""
+    with Image.open(scikit_learn_file("images", "china.jpg")) as image:
+        tile = torch.from_numpy(np.asarray(image, dtype=np.float64)[:24, :24]).movedim(2, 0)  # [3, 24, 24]
+    expected = torch.stack([patches.prepare(channel[None], CROP)[0, 0] for channel in tile])
+    tiles = made("photo_patches", colour=True)._prepare()["train"]
+    distance = (tiles - expected).abs().amax((1, 2, 3))
+    assert float(tile.flatten(1).std(1).min()) > 0
+    assert float(distance.min()) < 1e-5
+    assert int(distance.argmin()) == 0
+
+
+def test_prepared_patches_are_named_by_the_options_that_are_not_neutral(made):
+    grey, said, colour = made("photo_patches"), made("photo_patches", colour=False), made("photo_patches", colour=True)
+    assert patches.recipe_key(grey) == patches.recipe_key(said)
+    assert patches.recipe_key(colour) == f"{patches.recipe_key(grey)}-colour=True"
+    assert grey.chosen_options == {}
+    assert colour.chosen_options == {"colour": True}
+    assert overlap._key(grey) == overlap._key(said) != overlap._key(colour)
+
+
+def test_counts_without_a_likelihood_of_counts_are_one_message(cli, suite_file):
+    suite = suite_file(SHAPES.format(evaluations="[elbo]", sweep="{family: poisson, dataset: digits, dataset_options: {scale: count}}"))
+    answer = cli("plan", suite)
+    assert answer.code == 2
+    assert len(answer.err.splitlines()) == 1
+    assert "with scale: count it needs a likelihood of counts, such as `likelihood: poisson`, and 'gaussian' is its default" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "message"),
+    [
+        ("digits", "{scale: bytes}", "dataset_options.scale"),
+        ("digits", "{flat: 1}", "dataset_options.flat"),
+        ("photo_patches", "{colour: red}", "dataset_options.colour"),
+        ("photo_patches", "{color: true}", "unknown option 'dataset_options.color' (did you mean 'colour'?); known: colour, flat, scale"),
+    ],
+)
+def test_a_bad_option_is_one_message(dataset, options, message, cli, suite_file):
+    answer = cli(
+        "plan", suite_file(SHAPES.format(evaluations="[elbo]", sweep=f"{{family: poisson, dataset: {dataset}, dataset_options: {options}}}"))
+    )
+    assert answer.code == 2
+    assert len(answer.err.splitlines()) == 1
+    assert message in answer.err
+
+
+PICTURES = {"samples", "reconstructions", "dictionary"}
+LABELS = {"linear_probe"}
+TRAINED = {
+    "faces": ("dataset: test_faces", LABELS | PICTURES | {"gabor_fit", "inference_swap"}, (64, 64)),
+    "faces-conv": ("dataset: test_faces, encoder: conv, decoder: conv", LABELS | PICTURES - {"dictionary"}, (64, 64)),
+    "colour": ("dataset: photo_patches, dataset_options: {colour: true}", PICTURES | {"inference_swap"}, (16, 16, 3)),
+    "colour-conv": (
+        "dataset: photo_patches, dataset_options: {colour: true}, encoder: conv, decoder: conv, likelihood_options: {variance: decoded}",
+        PICTURES - {"dictionary"},
+        (16, 16, 3),
+    ),
+    "vectors": ("dataset: digits, dataset_options: {flat: true}", LABELS | {"inference_swap"}, None),
+    "vectors-mlp": ("dataset: digits, dataset_options: {flat: true}, encoder: mlp, decoder: mlp", LABELS, None),
+    "counts": ("dataset: digits, dataset_options: {scale: count}, likelihood: poisson", LABELS | PICTURES | {"gabor_fit"}, (8, 8)),
+    "counts-vectors": ("dataset: digits, dataset_options: {flat: true, scale: count}, likelihood: negative_binomial", LABELS, None),
+}
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_items_of_every_shape_are_trained_and_measured_from_the_command_line(case, cli, suite_file, tmp_path):
+    """With all evaluations that apply, the same numbers the second time, and pictures whose sides are multiples of the items that they show."""
+    settings, measured, side = TRAINED[case]
+    evaluations = sorted({"elbo", "sparsity", "spike_counts", "active_units", *LABELS, *PICTURES, "gabor_fit", "inference_swap"})
+    suite = suite_file(SHAPES.format(evaluations=evaluations, sweep=f"{{family: poisson, {settings}}}"))
+    for results in ("one", "other"):
+        answer = cli("run", suite, "--results", tmp_path / results, "--engine", "test_inline")
+        assert answer.code == 0, answer.out + answer.err
+    stored = pd.read_parquet(tmp_path / "one" / "metrics")
+    assert set(stored["evaluation"]) == {"elbo", "sparsity", "spike_counts", "active_units", *measured}
+    assert np.isfinite(stored["value"]).all()
+    assert all(a.equals(b) for a, b in zip(numbers(tmp_path / "one"), numbers(tmp_path / "other"), strict=True))
+    shown = {path.name.split("-")[0]: np.asarray(Image.open(path)) for path in (tmp_path / "one" / "pictures").glob("*/*.png")}
+    assert set(shown) == measured & PICTURES
+    for picture in shown.values():
+        height, width, *channels = side
+        assert picture.dtype == np.uint8
+        assert list(picture.shape[2:]) == channels
+        assert (picture.shape[0] % (3 * (height + 1)), picture.shape[1] % (3 * (width + 1))) == (
+            0,
+            0,
+        )  # a line between images, and three times as large

@@ -264,7 +264,65 @@ def test_reconstructions_and_samples_are_decoded_true_samples(make_run, registry
 def test_a_picture_scales_every_image_by_itself_unless_pixels_are_shared():
     images = torch.tensor([-1.0, 0.0, 2.0, 0.5]).view(1, 1, 2, 2)
     assert grid(images, zoom=1)[:2, :2].tolist() == [[64, 128], [255, 159]]
-    assert grid(images, shared=True, zoom=1)[:2, :2].tolist() == [[0, 0], [255, 128]]
+    assert grid(images, 1.0, zoom=1)[:2, :2].tolist() == [[0, 0], [255, 128]]
+
+
+def test_a_picture_of_colour_images_has_their_channels_last():
+    images = torch.tensor([0.0, 0.4, 1.0]).view(1, 3, 1, 1).expand(2, 3, 4, 5).clone()
+    images[1] = images[1].flip(0)
+    picture = grid(images, 1.0, columns=2, zoom=2)
+    assert picture.dtype == torch.uint8
+    assert picture.shape == (2 * 5, 2 * 2 * 6, 3)
+    assert picture[0, 0].tolist() == [0, 102, 255]
+    assert picture[7, 12 + 9].tolist() == [255, 102, 0]
+    assert picture[9, 3].tolist() == [255, 255, 255]  # between images
+    assert grid(torch.tensor([-1.0, 0.0, 2.0]).view(1, 3, 1, 1), zoom=1)[0, 0].tolist() == [64, 128, 255]  # one scale for all three
+
+
+def test_counts_are_shown_from_none_to_the_largest_of_the_training_images(make_run, registry):
+    given = trained(make_run, registry, dataset_options__scale="count", likelihood="poisson")
+    assert float(given.splits["train"].images.max()) == 16
+    shown = outcome(registry, "reconstructions", given, n=1).pictures["reconstructions"][:24:3, :24:3]
+    assert shown.tolist() == (given.splits["validation"].images[0, 0] * 255 / 16).round().tolist()
+
+
+def test_a_dictionary_of_colour_images_keeps_the_channels_of_its_elements(make_run, registry):
+    given = trained(make_run, registry, dataset="photo_patches", dataset_options__colour=True)
+    arrays = outcome(registry, "dictionary", given).arrays
+    assert arrays["elements"].shape == (6, 3, 16, 16)
+    assert torch.equal(arrays["elements"][2].flatten(), given.model.decoder.weight[:, arrays["order"][2]])
+
+
+SHOWN = "it shows grey or colour images, and items of 'digits' have the shape [64]"
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "options", "reason"),
+    [
+        *((name, "digits", {"flat": True}, SHOWN) for name in ("samples", "reconstructions", "dictionary")),
+        ("gabor_fit", "digits", {"flat": True}, "it needs images of one channel, and items of 'digits' have the shape [64]"),
+        ("gabor_fit", "photo_patches", {"colour": True}, "it needs images of one channel, and items of 'photo_patches' have the shape [3, 16, 16]"),
+        *((name, "photo_patches", {"colour": True}, None) for name in ("samples", "reconstructions", "dictionary")),
+        *((name, "digits", {}, None) for name in ("samples", "reconstructions", "dictionary", "gabor_fit")),
+    ],
+)
+def test_evaluations_of_images_say_which_they_need(name, dataset, options, reason, make_run, registry):
+    assembly = make_run(dataset=dataset, **{f"dataset_options__{key}": value for key, value in options.items()}).assembly
+    part = registry.evaluation(name)
+    assert part.inapplicable(assembly, part.options_model()) == reason
+
+
+@pytest.mark.parametrize(
+    ("shape", "allowed"), [((4, 5), True), ((4, 5, 3), True), ((4, 5, 1), False), ((4, 5, 4), False), ((3, 4, 5), False), ((2, 4, 5, 3), False)]
+)
+def test_pictures_are_grey_or_red_green_and_blue(shape, allowed, make_run, registry):
+    part, family = registry.evaluation("samples"), trained(make_run, registry).model.family
+    result = Outcome([Metric("prior_energy", 1.0)], pictures={"p": torch.zeros(shape, dtype=torch.uint8)})
+    if allowed:
+        check_outcome(part, result, family)
+    else:
+        with pytest.raises(UserError, match=r"the picture 'p' as uint8 \[.*\], expected bytes, uint8 \[H, W\] or \[H, W, 3\]"):
+            check_outcome(part, result, family)
 
 
 def test_histograms_of_relaxed_counts_have_the_means_of_quadrature(make_run, registry):

@@ -15,7 +15,7 @@ from latentbench.training.state import new_state
 from latentbench.training.train import train
 
 REAL = {"dataset": "digits"}
-COUNT = {"dataset": "test_counts"}
+COUNT = {"dataset": "digits", "dataset_options__scale": "count"}
 CASES = {
     "gaussian": {**REAL, "likelihood": "gaussian"},
     **{f"gaussian-{v}": {**REAL, "likelihood": "gaussian", "likelihood_options__variance": v} for v in ("global", "pixel", "decoded")},

@@ -8,7 +8,7 @@ from latentbench_networks.linear import LinearOptions
 from torch.nn.utils.parametrizations import weight_norm
 
 from latentbench.models.model import build_model
-from latentbench.suites.resolve import assemble
+from latentbench.suites.resolve import InapplicableError, assemble
 
 PUBLISHED = [
     ("poisson", "van_hateren", "linear", "linear", 512, 262_656),
@@ -45,6 +45,33 @@ def test_convolutions_fit_every_size(size):
     decoder = ConvDecoder(6, (1, *size))
     assert encoder(torch.randn(2, 1, *size)).shape == (2, 7)
     assert decoder(torch.randn(2, 6)).shape == (2, 1, *size)
+
+
+@pytest.mark.parametrize(("channels", "maps"), [(1, 2), (2, 2), (3, 3), (3, 6)])
+def test_convolutions_have_the_channels_of_the_images_and_of_the_likelihood(channels, maps):
+    images = torch.randn(2, channels, 8, 8, requires_grad=True)
+    features = ConvEncoder((channels, 8, 8), 5, LinearOptions(), False).eval()(images)
+    assert features.shape == (2, 5)
+    features.sum().backward()
+    assert bool((images.grad.abs().amax((0, 2, 3)) > 0).all())  # each channel is seen
+    assert ConvDecoder(5, (maps, 8, 8))(torch.randn(2, 5)).shape == (2, maps, 8, 8)
+
+
+@pytest.mark.parametrize("network", ["linear", "mlp", "conv"])
+@pytest.mark.parametrize(
+    ("dataset", "options", "shape"), [("digits", {"flat": True}, (64,)), ("photo_patches", {"colour": True}, (3, 16, 16)), ("digits", {}, (1, 8, 8))]
+)
+def test_networks_take_items_of_any_shape_but_conv_vectors(network, dataset, options, shape, make_run, registry):
+    settings = {f"dataset_options__{key}": value for key, value in options.items()}
+    settings |= {"dataset": dataset, "encoder": network, "decoder": network, "family": "gaussian", "decoder_options__expand": 1}
+    if network == "conv" and len(shape) == 1:
+        with pytest.raises(InapplicableError, match=r"'conv' does not apply: it is for images, and items of 'digits' have the shape \[64\]"):
+            make_run(**settings)
+        return
+    model = build_model(assemble(make_run(**settings, encoder_options__expand=1).run, registry), 1, "cpu", torch.float32)
+    features = model.encoder(torch.rand(2, *shape))
+    assert features.shape == (2, 12)
+    assert model.decoder(torch.randn(2, 6)).shape == (2, *shape)
 
 
 def test_maps_have_the_paper_s_sizes():

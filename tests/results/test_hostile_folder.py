@@ -200,7 +200,7 @@ PLAIN = {
     "a history cut short": (with_bytes("history", lambda b: b[:-1]), {"compact", "merge"}),
     "units cut short": (with_bytes("units", lambda b: b[:-1]), {"compact", "merge"}),
     "a summary cut short": (with_bytes("summaries", lambda b: b[:-1]), {"merge", "compare"}),
-    "an evaluation's row cut short": (with_bytes("evaluations", lambda b: b[:-1]), {"run", "plan", "show", "compact", "merge"}),
+    "an evaluation's row cut short": (with_bytes("evaluations", lambda b: b[:-1]), {"run", "plan", "show", "compact", "merge", "compare"}),
     "a foreign Parquet file": (in_place("metrics/x.parquet", lambda p: pq.write_table(pa.table({"x": [1]}), p)), READERS - {"list"}),
     "a newer schema": (newer_schema, READERS - {"list"}),
     "a column is missing": (rewritten(lambda rows: rows.drop_columns(["value"]), "metrics"), {"compare", "show", "compact", "merge"}),

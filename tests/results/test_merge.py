@@ -144,7 +144,7 @@ def test_each_file_is_taken_from_a_folder_that_has_it(twins, cli, tmp_path, kind
 @pytest.mark.parametrize("kind", ["checkpoints", "arrays", "pictures"])
 def test_a_damaged_file_is_passed_over_and_told(twins, cli, tmp_path, kind):
     _, have = twins
-    (bad,) = (path for path in files(tmp_path / "a") if path.relative_to(tmp_path / "a").parts[0] == kind)
+    bad = next(path for path in files(tmp_path / "a") if path.relative_to(tmp_path / "a").parts[0] == kind)
     place = bad.relative_to(tmp_path / "a")
     spoil(bad)
     answer = cli("merge", tmp_path / "a", tmp_path / "b", "--into", tmp_path / "c")

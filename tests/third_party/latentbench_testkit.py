@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.distributions import Gamma, Normal, StudentT
 
@@ -38,6 +37,7 @@ from latentbench.api import (
     TorchFamily,
     TorchPosterior,
     dictionary_of,
+    sha256_of,
     stream,
 )
 from latentbench.api.engines import Control, Engine, execute, load_registry
@@ -162,17 +162,25 @@ class Dropping(Network):
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(math.prod(assembly.data_shape), features))
 
 
-class Counts(DataSet):
-    """Digits of 8x8 pixels, as they are published: counts from 0 to 16."""
+class Faces(DataSet):
+    """Ten smooth grey images of each of 40 people, as many and as large as those of the Olivetti set."""
 
-    name = "test_counts"
-    data_shape = (1, 8, 8)
-    pixels = "count"
-    defaults = {"likelihood": "poisson"}
+    name = "test_faces"
+    data_shape = (1, 64, 64)
+    pixels = "unit"
+    labelled = True
+    defaults = {"likelihood": "gaussian"}
+
+    def sources(self):
+        return {"latentbench_testkit.py": sha256_of(Path(__file__))}
 
     def load(self, cache):
-        images = torch.tensor(load_digits().images, dtype=torch.float32)[:, None]
-        return Splits(Split(images[:1000]), Split(images[1000:]))
+        generator = stream(0, "test_faces")
+        person = torch.randn(40, 1, 8, 8, generator=generator).repeat(10, 1, 1, 1)
+        pose = torch.randn(400, 1, 8, 8, generator=generator)
+        images = nn.functional.interpolate(person + 0.3 * pose, size=64, mode="bilinear").sigmoid()
+        labels = torch.arange(40).repeat(10)
+        return Splits(Split(images[:320], labels[:320]), Split(images[320:], labels[320:]))
 
 
 class Fragile(Evaluation):
@@ -391,7 +399,7 @@ def register_networks():
 
 @hookimpl
 def register_datasets():
-    return [Counts]
+    return [Faces]
 
 
 @hookimpl
