@@ -9,9 +9,13 @@ import torch
 
 from latentbench.data.cache import cache_folder
 from latentbench.errors import UserError
+from latentbench.evaluation.outcome import Metric, Outcome
 from latentbench.evaluation.trained import Trained
+from latentbench.execution.job import Job
+from latentbench.execution.queue import enqueue, waiting
 from latentbench.models.model import build_model
 from latentbench.models.objective import Step
+from latentbench.results.disk import disk
 from latentbench.results.store import Store
 from latentbench.streams import stream
 from latentbench.suites.evaluation_plan import EvaluationPlan
@@ -96,10 +100,13 @@ def test_gradients_of_two_estimators_at_one_model_are_those_of_two_runs_with_its
     assert len({round(value, 3) for value in (*expected.values(), 1.0)}) == 4  # it matters which model, and which estimators
 
 
-def test_the_shares_that_evaluations_need_are_kept_with_those_of_the_suite(suite, registry):
+def test_the_shares_that_evaluations_need_are_kept_with_those_of_the_suite(suite, registry, tmp_path):
     path = _with(suite(shares=[0.25, 1]), "name:", "keep_checkpoints: [0.1]\nname:")
     _with(path, "gaussian", "[gaussian, poisson]")
-    assert [item.keep_checkpoints for item in make_plan(load_suite(path), registry, "cpu").runs] == [(0.1, 0.25, 1.0)] * 2
+    plan = make_plan(load_suite(path), registry, "cpu")
+    assert [item.keep_checkpoints for item in plan.runs] == [(0.1, 0.25, 1.0)] * 2
+    space = disk(plan, Store(tmp_path / "r"))
+    assert space.kept == 2 * space.models > 0
     _with(path, '{"test_gradients": {"shares": [0.25, 1]}}', "sparsity")
     assert [item.keep_checkpoints for item in make_plan(load_suite(path), registry, "cpu").runs] == [(0.1,)] * 2
 
@@ -133,6 +140,22 @@ def test_a_model_on_the_way_is_another_one_and_is_encoded_with_the_same_noise(tr
 def plain(module):
     """The attributes of a module that are single numbers or texts; it is in eval mode if `training` is False."""
     return {name: value for name, value in vars(module).items() if isinstance(value, (bool, float, int, str))}
+
+
+def test_models_and_parts_have_the_products_of_the_run(cli, suite, tmp_path, monkeypatch, registry):
+    """With bfloat16 parameters are in float32, so that the model does not say it."""
+    seen, evaluation = [], registry.evaluation("test_gradients")
+
+    def evaluate(self, trained, generator):
+        seen.extend([trained.at(0.5).model.family.product_dtype, trained.build("family", "poisson").product_dtype])
+        return Outcome([Metric("gradient_cosine", 1.0).at("share", 1)])
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "builds", classmethod(lambda cls, options: (("family", "poisson"),)))
+    path = _with(suite(), "latent_dim: 3", "latent_dim: 3, dtype: bfloat16")
+    answer = cli("run", path, "--results", tmp_path / "r", "--engine", "test_inline")
+    assert answer.code == 0, answer.out
+    assert seen == [torch.bfloat16] * 2
 
 
 PARTS = {
@@ -203,6 +226,27 @@ def test_what_cannot_be_had_is_refused_by_plan(options, message, cli, suite, tmp
     assert answer.code == 2
     assert message in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_a_part_that_a_broken_plugin_may_provide_blocks_the_runs(suite, monkeypatch, registry):
+    monkeypatch.setitem(registry.broken, "latentbench_rare", "no module named rare")
+    plan = make_plan(load_suite(suite(estimators=["mc", "rare"])), registry, "cpu")
+    assert plan.runs == ()
+    (blocked,) = plan.blocked
+    assert "evaluation 'test_gradients': unknown estimator 'rare'" in blocked.reason
+    assert "latentbench_rare (no module named rare)" in blocked.reason
+
+
+def test_what_it_builds_goes_through_the_queue(suite, registry, tmp_path):
+    (item,) = make_plan(load_suite(suite()), registry, "cpu").runs
+    job = Job(item.run, item.evaluations, keep_checkpoints=item.keep_checkpoints)
+    enqueue(tmp_path, "s", [job], detached=True)
+    (queue,) = waiting(tmp_path).values()
+    assert queue.job(item.run.id) == job
+    assert {evaluation.name: dict(evaluation.builds) for evaluation in job.evaluations} == {
+        "elbo": {},
+        "test_gradients": {"estimator:mc": "1", "estimator:exact": "1"},
+    }
 
 
 def test_a_kind_that_is_not_built_is_refused(cli, suite, tmp_path, monkeypatch, registry):
