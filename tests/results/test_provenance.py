@@ -127,7 +127,7 @@ def test_other_code_does_not_resume_a_saved_state(plugin, suite, tmp_path):
     assert "interrupted" in state(plugin.latentbench("plan", suite, "--results", tmp_path / "r"))
     plugin.edit("SCALE = 1.0", "SCALE = 2.0")
     planned = state(plugin.latentbench("plan", suite, "--results", tmp_path / "r"))
-    assert "interrupted; starts anew: its state was made by other code, latentbench_edited.py changed" in planned
+    assert "interrupted (starts anew: its state was made by other code, latentbench_edited.py changed" in planned
     ran = plugin.latentbench("run", suite, "--results", tmp_path / "r", *INLINE)
     assert "starts anew" in ran.stdout + ran.stderr
     plugin.latentbench("run", suite, "--results", tmp_path / "calm", *INLINE)
