@@ -82,6 +82,12 @@ class DataSet(Part, ABC):
         """The options that differ from their neutral values, as JSON has them. What is prepared and cached depends on them."""
         return without_neutral(self.options_model, self.options.model_dump(mode="json"))
 
+    @property
+    def title(self) -> str:
+        """Its name, with the options that differ from their neutral values, as `digits(flat=True)`."""
+        options = ", ".join(f"{key}={value}" for key, value in self.chosen_options.items())
+        return f"{self.name}({options})" if options else self.name
+
     def sources(self) -> Mapping[str, str]:
         """File name -> hash of every source file. Called by the plan, so it should be cheap; part of a run's identity.
 

@@ -23,7 +23,7 @@ def warnings(datasets: Iterable[DataSet]) -> Iterator[str]:
     for dataset in datasets:
         for split, (shared, images) in _counts(dataset, cache).items():
             if shared:
-                yield f"warning: data set {dataset.name}: {shared} of {images} {split} images are among the training images too"
+                yield f"warning: data set {dataset.title}: {shared} of {images} {split} images are among the training images too"
 
 
 def shared_images(splits: Splits) -> dict[str, tuple[int, int]]:
