@@ -84,13 +84,15 @@ def _check_constants(values: pd.DataFrame, places: Mapping[tuple[Key, Key], Sequ
     if "less_constant" not in values:
         return
     counts = values["value"].notna() & values["cost_constant"].notna() & (values["less_constant"] == True)  # noqa: E712  # it may be missing
-    constants = values["cost_constant"].where(counts)
-    datasets = column_of(values, "dataset") + column_of(values, "dataset_options")
+    if not counts.any():
+        return
+    costs = dict(zip(counts.index[counts], values.loc[counts, "cost_constant"], strict=True))
+    datasets = (column_of(values, "dataset") + column_of(values, "dataset_options")).tolist()
     found: dict[tuple[Key, str], set[float]] = {}
     for (_, column), positions in places.items():
         for position in positions:
-            if counts.iloc[position]:
-                found.setdefault((column, datasets.iloc[position]), set()).add(constants.iloc[position])
+            if position in costs:
+                found.setdefault((column, datasets[position]), set()).add(costs[position])
     mixed = next((sorted(different) for different in found.values() if len(different) > 1), None)
     if mixed is not None:
         likelihoods = ", ".join(sorted(set(column_of(values[counts], "likelihood"))))

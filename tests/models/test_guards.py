@@ -17,7 +17,7 @@ from latentbench.models.model import build_model
 from latentbench.registry import build_registry
 from latentbench.results.store import Store
 from latentbench.suites.evaluation_plan import EvaluationPlan
-from latentbench.suites.resolve import InapplicableError, assemble, resolve
+from latentbench.suites.resolve import assemble, resolve
 from latentbench.training.state import new_state
 from latentbench.training.train import train
 
@@ -255,11 +255,6 @@ def test_later_batches_are_not_checked(broken, monkeypatch):
     state = new_state(build_model(assembly, 1, "cpu", torch.float32), run.train_settings, 1)
     kinds = [type(state.model.family) for _ in train(state, assembly.dataset.load(Path("unused")).train, run)]
     assert kinds == seen == [latentbench_broken.Sound] * 3
-
-
-def test_the_one_channel_decoder_does_not_apply_to_colour_images(broken):
-    with pytest.raises(InapplicableError, match=r"decoder 'conv' does not apply: it is for images of one channel, and those of 'colours' have 3"):
-        resolve({**SETTINGS, "dataset": "colours", "decoder": "conv"}, broken, "cpu")
 
 
 @pytest.fixture

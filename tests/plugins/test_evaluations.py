@@ -137,7 +137,15 @@ def test_codes_do_not_depend_on_what_was_measured_before(make_run, registry):
 FAMILIES = ("poisson", "gaussian", "laplace", "categorical", "gaussian+relu", "gaussian+exp", "lca", "test_lca")
 
 
-@pytest.mark.parametrize("name", sorted(load_registry().parts["evaluations"]))
+OF_ONE_MODEL = sorted(
+    name
+    for name, part in load_registry().parts["evaluations"].items()
+    if not (part.checkpoints(part.options_model()) or part.builds(part.options_model()))
+)
+"""Evaluations that need nothing but the trained model; tests/evaluation has the others."""
+
+
+@pytest.mark.parametrize("name", OF_ONE_MODEL)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_evaluation_measures_every_family_it_applies_to(name, family, make_run, registry):
     """Finite numbers with a name, the same at every call; a curve's points differ in their index."""
