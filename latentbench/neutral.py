@@ -7,6 +7,7 @@ description, and so of its id, and a description without it means that value, wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -25,6 +26,7 @@ def added(default: Any, *, neutral: Any, **about: Any) -> Any:
     return Field(default, json_schema_extra={KEY: neutral}, **about)
 
 
+@cache
 def neutral_values(model: type[BaseModel]) -> dict[str, Any]:
     """Field -> neutral value, for the fields of `model` that declare one."""
     extras = {name: field.json_schema_extra for name, field in model.model_fields.items()}

@@ -22,8 +22,9 @@ class Options(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _check_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        if info.field_name in cls.model_fields:
-            check_kind(value, _kinds(cls, info.field_name))
+        kinds = _kinds(cls, info.field_name)
+        if kinds is not None:
+            check_kind(value, kinds)
         return value
 
     def scaled(self, factor: float) -> Self:
@@ -32,9 +33,9 @@ class Options(BaseModel):
 
 
 @cache
-def _kinds(model: type[Options], field: str) -> frozenset[object]:
-    """The types that a field may have; asked for every value of every run of a suite."""
-    return kinds_of(model.model_fields[field].annotation)
+def _kinds(model: type[Options], field: str | None) -> frozenset[object] | None:
+    """The types that a field may have, None for what is no field; asked for every value of every run of a suite."""
+    return kinds_of(model.model_fields[field].annotation) if field in model.model_fields else None
 
 
 class Registered:
