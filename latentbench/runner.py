@@ -23,9 +23,6 @@ from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import Work
 from latentbench.execution.worker import free_jobs, refused, work_off
 from latentbench.registry import load_registry
-from latentbench.reporting import compare
-from latentbench.reporting.query import Query
-from latentbench.reporting.rendering import render
 from latentbench.results.blocked import store_blocked
 from latentbench.results.snapshot import Snapshot
 from latentbench.results.states import run_state, with_sources, with_states
@@ -246,6 +243,10 @@ def _print_leaderboard(plan: Plan, work: Work) -> None:
     ids = frozenset(item.run.id for item in plan.runs)
     if plan.leaderboard is None or not any(run_state(*work.store.state_of(run_id)).trained for run_id in ids):
         return
+    from latentbench.reporting import compare  # with pandas, which planning does without
+    from latentbench.reporting.query import Query
+    from latentbench.reporting.rendering import render
+
     evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
     query = Query(**plan.leaderboard.model_dump(), run_ids=ids, evaluations=evaluations, values_of="runs")
     try:

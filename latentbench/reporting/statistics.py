@@ -7,7 +7,6 @@ from functools import cache
 from math import nan
 
 import numpy as np
-from scipy.special import stdtrit
 
 CONFIDENCE = 0.99
 CAPTION = f"mean ± {100 * CONFIDENCE:g} % Student t interval over seeds"
@@ -47,4 +46,6 @@ def half_width(values: Values) -> float | None:
 
 @cache
 def _t(freedom: int) -> float:
+    from scipy.special import stdtrit  # a tenth of a second that only intervals take
+
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

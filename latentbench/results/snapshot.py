@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from latentbench.failure import Failure
 from latentbench.results import tables
 from latentbench.results.store import STATE, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COSTS = ("wall_seconds", "device_peak_memory_bytes", "parameters")
 """Columns that tell what runs like it will take."""
@@ -38,8 +39,7 @@ class Snapshot:
         Raises:
             UserError: something in it cannot be read.
         """
-        state = store.read("runs", ["run_id", *STATE]).astype(object)
-        rows = {str(row["run_id"]): {str(key): value for key, value in row.items()} for row in state.where(state.notna(), None).to_dict("records")}
+        rows = {str(row["run_id"]): row for row in store.rows("runs", ["run_id", *STATE]).to_pylist()}
         return cls(store, rows, _evaluated(store))
 
     @cached_property
@@ -69,6 +69,6 @@ class Snapshot:
 
 def _evaluated(store: Store) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for run_id, evaluation_id in store.read("metrics", ["run_id", "evaluation_id"]).drop_duplicates().itertuples(index=False, name=None):
-        found.setdefault(run_id, set()).add(evaluation_id)
+    for row in store.rows("metrics", ["run_id", "evaluation_id"]).group_by(["run_id", "evaluation_id"]).aggregate([]).to_pylist():
+        found.setdefault(row["run_id"], set()).add(row["evaluation_id"])
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from latentbench.numbers import same
 from latentbench.registry import Registry
 from latentbench.suites.labels import dotted
 from latentbench.suites.resolve import InapplicableError, Resolved, resolve, unknown_option
-from latentbench.suites.settings import digest
+from latentbench.suites.settings import MAX_SEED, digest
 from latentbench.suites.sweep import Point, Sweep
 
 
@@ -90,9 +90,10 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
     served: set[tuple[str, str]] = set()
     refused: dict[tuple[str, str], str] = {}
     read: set[str] = set()
+    resolved: dict[str, Resolved] = {}
     for point in sweep.points(changes.settings, changes.flags):
         try:
-            item = _resolved(point, registry, device, changes.scale)
+            item = _of_other_seed(point, resolved) or _resolved(point, registry, device, changes.scale)
         except InapplicableError as error:
             refused.setdefault((error.part, str(point.settings.get(error.part))), f"{point.where(error.part)}: {error}")
             items.append(Item(point, Unplanned(point.settings, str(error))))
@@ -102,6 +103,7 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
             read |= sweep.explicit | sweep.defaults  # what the missing part would read is unknown
             continue
         items.append(Item(point, item))
+        resolved.setdefault(_but_for_seed(point), item)
         read |= item.read
         served |= {(part, str(point.settings.get(part))) for part in ("family", "estimator", "likelihood", "encoder", "decoder")}
     for part_and_value, reason in refused.items():
@@ -109,6 +111,18 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
             raise UserError(f"{reason}; no run of the sweep can use it")
     check_read(sweep, sweep.explicit - read, registry, changes)
     return Expanded(items, frozenset(read))
+
+
+def _of_other_seed(point: Point, resolved: Mapping[str, Resolved]) -> Resolved | None:
+    """The run of a point out of one that differs in its seed alone, which no part is asked about; None where there is none, or no valid seed."""
+    seed, like = point.settings.get("seed"), resolved.get(_but_for_seed(point))
+    if like is None or type(seed) is not int or not 0 <= seed < MAX_SEED:
+        return None
+    return replace(like, run=like.run.model_copy(update={"seed": seed}))
+
+
+def _but_for_seed(point: Point) -> str:
+    return repr(sorted((key, value) for key, value in point.settings.items() if key != "seed"))
 
 
 def _resolved(point: Point, registry: Registry, device: str, scale: float) -> Resolved:

@@ -21,6 +21,10 @@ SHORTER = "make training.warmup shorter, or a share of the run like .01, or leav
 """What to do about a warm-up that is as long as the run."""
 
 
+MAX_SEED = 2**63
+"""Seeds are below it."""
+
+
 class Training(Options):
     """How a model is trained (Poisson VAE, appendix C.3). A duration is a share of the run (0.5), `N epochs` or `N steps`."""
 
@@ -168,7 +172,7 @@ class Settings(Options):
     decoder_options: dict[str, Any] = Field(default_factory=dict, description="Options of the decoder.")
     latent_dim: int = Field(512, gt=0, lt=2**31, description="Latent dimensions K.")
     beta: float = Field(1.0, ge=0, description="KL weight.")
-    seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
+    seed: int = Field(ge=0, lt=MAX_SEED, description="Seed of every random stream.")
     protocol: str | None = Field(None, description="Training protocol of the data set, a preset of settings; what the suite says itself wins.")
     dtype: Literal["float32", "float64", "bfloat16", "tf32"] = Field(
         "float32", description="Precision; bfloat16 and, on CUDA devices, tf32 are those of the networks' products."
