@@ -71,7 +71,7 @@ J = TypeVar("J", bound=Job)
 
 
 class Work(Protocol[J]):
-    """Runs that are to be done in a results folder, which other processes may share.
+    """The runs that an engine executes, in a results folder that other processes may share.
 
     An engine acquires a run, renews its lease while it executes it, and says how that ended with exactly one of `finished`, `failed`, `retry` and
     `release`.

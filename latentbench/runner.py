@@ -125,7 +125,7 @@ def run_suite(
 
 
 def _jobs(plan: Plan, selection: Selection, forcing: Forcing | None, store: Store) -> list[Job]:
-    """What is to be done about the runs of a plan."""
+    """A job for every run of a plan that lacks something, or is run again."""
     jobs, redone = [], forcing.redone if forcing else frozenset()
     for item in plan.runs:
         chosen = replace(selection, force=item.run.id not in redone) if forcing else selection

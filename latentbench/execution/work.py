@@ -1,4 +1,4 @@
-"""What an engine is given: runs that are to be done in a results folder, which it shares with others.
+"""What an engine is given: the runs to execute, in a results folder that other processes may share.
 
 A run is acquired by its lease, which is renewed as long as this process lives, and released when the run is done, when its process was killed, or
 when it was asked to stop. Whoever acquires it checks what of it is still to do. The outcome of a run is learnt from the store, and nowhere else.
@@ -35,7 +35,7 @@ class Work:
 
     Args:
         results: the results folder.
-        jobs: what is to be done.
+        jobs: the runs to execute, in the order in which they should start.
         watcher: told how the runs go.
         limits: of time, failures, and of what may be lost.
         wait: whether runs that other processes work on are waited for, as those may die, or left to them.

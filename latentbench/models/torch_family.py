@@ -55,7 +55,7 @@ class TorchPosterior(Posterior):
             return estimate_kl(self, self.p, generator)
         try:
             return kl_divergence(self.q, self.p)
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # how torch says that no KL is registered; it is told as a UserError
             names = f"{type(self.q).__name__} and {type(self.p).__name__}"
             raise UserError(f"torch.distributions knows no KL between {names}: the family must say `estimated_kl = True`") from error
 

@@ -37,6 +37,7 @@ def plan_text(plan: Plan, snapshot: Snapshot) -> str:
 def _space(needed: Disk) -> str:
     kept = f", {size(needed.kept)} of keep_checkpoints" if needed.kept else ""
     unknown = f"; without what {', '.join(needed.unknown)} may store, which no run here has yet" if needed.unknown else ""
+    unknown += f"; without {needed.unbuilt} runs whose models cannot be built" if needed.unbuilt else ""
     return f"takes {size(needed.total)} of disk: {size(needed.models)} of models{kept}, {size(needed.arrays)} of arrays and pictures{unknown}"
 
 

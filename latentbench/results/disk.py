@@ -21,12 +21,16 @@ MAX_SAMPLED = 10
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes of trained models, of those of `keep_checkpoints`, and of arrays and pictures. `unknown` are the evaluations that may store such and that
-    the results folder has no measurement of yet."""
+    """Bytes of trained models, of those of `keep_checkpoints`, and of arrays and pictures.
+
+    `unbuilt` counts the runs whose models could not be built to be weighed. `unknown` are the evaluations that may store arrays and that the results
+    folder has no measurement of yet.
+    """
 
     models: int
     kept: int
     arrays: int
+    unbuilt: int
     unknown: Sequence[str]
 
     @property
@@ -41,7 +45,8 @@ def disk(plan: Plan, store: Store) -> Disk:
     Raises:
         UserError: the results folder cannot be read.
     """
-    models = [_model_bytes(item.assembly, _key(item.assembly), item.run.dtype) for item in plan.runs]
+    weighed = [_model_bytes(item.assembly, _key(item.assembly), item.run.dtype) for item in plan.runs]
+    models = [size or 0 for size in weighed]
     known = _arrays(store)
     asked = [evaluation for item in plan.runs for evaluation in item.evaluations]
     unknown = dict.fromkeys(str(evaluation) for evaluation in asked if evaluation.id not in known)
@@ -49,6 +54,7 @@ def disk(plan: Plan, store: Store) -> Disk:
         sum(models),
         sum(model * sum(share < 1 for share in item.keep_checkpoints) for model, item in zip(models, plan.runs, strict=True)),
         round(sum(known.get(evaluation.id, 0.0) for evaluation in asked)),
+        weighed.count(None),
         list(unknown),
     )
 
@@ -58,9 +64,12 @@ def _key(assembly: Assembly) -> tuple[str, ...]:
 
 
 @cache
-def _model_bytes(assembly: Assembly, options: tuple[str, ...], dtype: str) -> int:
-    """The bytes of a model's tensors; the assembly is equal to others of its parts, so that its options are named as well."""
-    tensors = build_model(assembly, 0, "cpu", torch_dtype(dtype)).state_dict().values()
+def _model_bytes(assembly: Assembly, options: tuple[str, ...], dtype: str) -> int | None:
+    """The bytes of a model's tensors, or None; the assembly is equal to others of its parts, so that its options are named as well."""
+    try:
+        tensors = build_model(assembly, 0, "cpu", torch_dtype(dtype)).state_dict().values()
+    except Exception:  # foreign code may fail in any way, and memory may not suffice: the run will fail and say why, and planning it does not
+        return None
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 

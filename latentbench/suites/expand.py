@@ -93,7 +93,8 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
     resolved: dict[str, Resolved] = {}
     for point in sweep.points(changes.settings, changes.flags):
         try:
-            item = _of_other_seed(point, resolved) or _resolved(point, registry, device, changes.scale)
+            alike = _but_for_seed(point)
+            item = _of_other_seed(point, resolved.get(alike)) or _resolved(point, registry, device, changes.scale)
         except InapplicableError as error:
             refused.setdefault((error.part, str(point.settings.get(error.part))), f"{point.where(error.part)}: {error}")
             items.append(Item(point, Unplanned(point.settings, str(error))))
@@ -103,7 +104,7 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
             read |= sweep.explicit | sweep.defaults  # what the missing part would read is unknown
             continue
         items.append(Item(point, item))
-        resolved.setdefault(_but_for_seed(point), item)
+        resolved.setdefault(alike, item)
         read |= item.read
         served |= {(part, str(point.settings.get(part))) for part in ("family", "estimator", "likelihood", "encoder", "decoder")}
     for part_and_value, reason in refused.items():
@@ -113,9 +114,9 @@ def expand(sweep: Sweep, registry: Registry, device: str, changes: Changes) -> E
     return Expanded(items, frozenset(read))
 
 
-def _of_other_seed(point: Point, resolved: Mapping[str, Resolved]) -> Resolved | None:
+def _of_other_seed(point: Point, like: Resolved | None) -> Resolved | None:
     """The run of a point out of one that differs in its seed alone, which no part is asked about; None where there is none, or no valid seed."""
-    seed, like = point.settings.get("seed"), resolved.get(_but_for_seed(point))
+    seed = point.settings.get("seed")
     if like is None or type(seed) is not int or not 0 <= seed < MAX_SEED:
         return None
     return replace(like, run=like.run.model_copy(update={"seed": seed}))

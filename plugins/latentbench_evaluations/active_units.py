@@ -39,9 +39,9 @@ class ActiveUnits(Evaluation):
     version = "4"
     options_model = ActiveUnitsOptions
     metrics = {
-        "active_fraction": Measure("higher", "share of latents", "Latents that are active."),
-        "dead_units": Measure("lower", "latents", "Latents that are not active."),
-        "active_fraction_at": Measure(None, "share of latents", "Latents whose mean KL is above the threshold.", "threshold"),
+        "active_fraction": Measure("higher", "share of latents", "Latents that are active.", of_kl=True),
+        "dead_units": Measure("lower", "latents", "Latents that are not active.", of_kl=True),
+        "active_fraction_at": Measure(None, "share of latents", "Latents whose mean KL is above the threshold.", "threshold", of_kl=True),
     }
 
     def __init__(self, options: ActiveUnitsOptions) -> None:

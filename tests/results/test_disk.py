@@ -2,7 +2,7 @@
 
 import pytest
 
-from latentbench.results.disk import disk
+from latentbench.results.disk import _model_bytes, disk
 from latentbench.results.store import Store
 from latentbench.runner import planned
 from latentbench.suites.expand import NO_CHANGES
@@ -42,6 +42,19 @@ def test_an_estimate_is_what_files_take(cli, plan_of, tmp_path):
     assert (after.models, after.kept, after.unknown) == (before.models, 2 * before.models, [])
     found = [path.stat().st_size for kind in ("arrays", "pictures") for path in (store.path / kind).rglob("*") if path.is_file()]
     assert after.arrays == sum(found) > 0
+
+
+def test_a_model_that_cannot_be_built_is_counted_and_does_not_end_a_plan(cli, plan_of, tmp_path, monkeypatch):
+    def fails(*given, **named):
+        raise RuntimeError("foreign code")
+
+    plan_of()
+    monkeypatch.setattr("latentbench.results.disk.build_model", fails)
+    monkeypatch.setattr("latentbench.results.disk._model_bytes", _model_bytes.__wrapped__)
+    answer = cli("plan", tmp_path / "space.yaml", "--results", tmp_path / "results")
+    assert answer.code == 0
+    assert "takes 0 B of disk" in answer.out
+    assert "without 6 runs whose models cannot be built" in answer.out
 
 
 def test_plan_says_what_a_suite_takes(cli, plan_of, tmp_path):
