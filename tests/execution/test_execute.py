@@ -1,6 +1,7 @@
 """One run: whatever kills it and when, it ends with the numbers of an undisturbed one."""
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -170,6 +171,7 @@ def test_a_row_says_where_its_numbers_come_from(job, registry, tmp_path):
     assert row["device_name"]
     assert pd.isna(row["driver"])
     assert 0 < row["device_seconds"] < row["wall_seconds"] + 0.1  # of one thread
+    assert row["cost_constant"] == pytest.approx(8 * 8 / 2 * math.log(math.pi))  # of N(decoded, 1/2) in each pixel
     assert row["steps_per_second"] == pytest.approx(row["steps"] / row["train_seconds"])
     assert 2**25 < row["peak_memory_bytes"] < 2**36
     assert pd.isna(row["device_peak_memory_bytes"])
