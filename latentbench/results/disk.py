@@ -67,10 +67,11 @@ def _key(assembly: Assembly) -> tuple[str, ...]:
 def _model_bytes(assembly: Assembly, options: tuple[str, ...], dtype: str) -> int | None:
     """The bytes of a model's tensors, or None; the assembly is equal to others of its parts, so that its options are named as well."""
     try:
-        tensors = build_model(assembly, 0, "cpu", torch_dtype(dtype)).state_dict().values()
+        model = build_model(assembly, 0, "cpu", torch_dtype(dtype))
     except Exception:  # foreign code may fail in any way, and memory may not suffice: the run will fail and say why, and planning it does not
         return None
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    total: int = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    return total
 
 
 def _arrays(store: Store) -> dict[str, float]:
