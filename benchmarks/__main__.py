@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks import growth, logistic, poisson, sparse_coding
+from benchmarks import growth, logistic, neighbours, poisson, sparse_coding, steps
 from benchmarks.harness import machine, table
 
 
@@ -17,9 +17,11 @@ def main(quick: bool) -> int:
     with threadpool_limits(1):
         print(machine(), flush=True)
         rows = poisson.sampler_rows(rounds)
-        rows += poisson.step_rows(rounds)
+        rows += steps.step_rows(rounds)
         rows += sparse_coding.rows(rounds)
+        rows += sparse_coding.lasso_rows(rounds)
         rows += logistic.rows(rounds if quick else 3)
+        rows += neighbours.rows(rounds if quick else 3)
         print("\n" + table(rows), flush=True)
         if not quick:
             growth.draw(Path(__file__).parent / "growth.png")

@@ -20,12 +20,13 @@ def algorithm_1(rate: Tensor, n_exp: int, temperature: float) -> Tensor:
     return z
 
 
-def poisson_steps(images: Tensor, k: int, batch: int, n_exp: int, temperature: float) -> Iterator[float]:
-    """Training steps of a Poisson <lin|lin> VAE (eq. 3), Adamax, gradient clipping, its loss read at every step."""
+def poisson_steps(images: Tensor, k: int, batch: int, n_exp: int, temperature: float, device: str = "cpu") -> Iterator[float]:
+    """Training steps of a Poisson <lin|lin> VAE (eq. 3), Adamax, gradient clipping, its loss read at every step; batches go to the device."""
     encoder, decoder = nn.Linear(images.shape[1], k, bias=False), nn.Linear(k, images.shape[1], bias=False)
     for layer in (encoder, decoder):
         nn.init.normal_(layer.weight, std=0.05)
-    log_r = nn.Parameter(torch.empty(k).uniform_(-6, -4))
+    encoder, decoder = encoder.to(device), decoder.to(device)
+    log_r = nn.Parameter(torch.empty(k).uniform_(-6, -4).to(device))
     parameters = [*encoder.parameters(), *decoder.parameters(), log_r]
 
     def loss_of(x: Tensor) -> Any:
@@ -38,12 +39,13 @@ def poisson_steps(images: Tensor, k: int, batch: int, n_exp: int, temperature: f
     yield from _steps(images, batch, parameters, loss_of)
 
 
-def gaussian_steps(images: Tensor, k: int, batch: int) -> Iterator[float]:
+def gaussian_steps(images: Tensor, k: int, batch: int, device: str = "cpu") -> Iterator[float]:
     """Training steps of a Gaussian <lin|lin> VAE, likewise."""
     encoder, decoder = nn.Linear(images.shape[1], 2 * k, bias=False), nn.Linear(k, images.shape[1], bias=False)
     for layer in (encoder, decoder):
         nn.init.normal_(layer.weight, std=0.05)
-    prior = Normal(torch.zeros(k), torch.ones(k))
+    encoder, decoder = encoder.to(device), decoder.to(device)
+    prior = Normal(torch.zeros(k, device=device), torch.ones(k, device=device))
 
     def loss_of(x: Tensor) -> Any:
         loc, log_scale = encoder(x).chunk(2, dim=1)
@@ -76,7 +78,7 @@ def _steps(images: Tensor, batch: int, parameters: list[nn.Parameter], loss_of: 
     while True:
         for (x,) in loader:
             optimizer.zero_grad()
-            loss = loss_of(x)
+            loss = loss_of(x.to(parameters[0].device))
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 500)
             optimizer.step()

@@ -1,51 +1,48 @@
-"""How the cost of a linear Poisson step grows with K, batch and rate: time and memory, as curves in growth.png."""
+"""How costs grow: a Poisson step over K, batch and rate, evaluations over N and K, and reading over runs: time and memory, as curves.
+
+`python -m benchmarks.growth [steps] [evaluations] [runs]` draws these, or all. The documentation has copies of the pictures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from latentbench_poisson.arrivals import arrivals_needed
-from latentbench_poisson.sampler import relaxed_poisson
+from threadpoolctl import threadpool_limits
 
+from benchmarks import curves, growth_evaluations, growth_runs
 from benchmarks.baselines import algorithm_1, poisson_steps
-from benchmarks.harness import cpu_seconds, extra_memory
-from benchmarks.poisson import training
+from benchmarks.curves import Curves, point
+from benchmarks.steps import training
+from latentbench.blocks.arrivals import arrivals_needed
+from latentbench.blocks.relaxed_poisson import relaxed_poisson
 
 LIMIT = 50_000_000
 """Elements of [n_exp, B, K] beyond which the baseline is not run."""
-
-
-def draw(path: Path) -> None:
-    """Measure and draw."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    panels = {"K (batch 1000)": by_k(), "batch (K 512)": by_batch(), "mean rate (1000 x 512, T = .05)": by_rate()}
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7))
-    for column, (name, curves) in enumerate(panels.items()):
-        for label, points in curves.items():
-            for row, position in enumerate((1, 2)):
-                axes[row, column].loglog([p[0] for p in points], [p[position] for p in points], "o-", label=label)
-        axes[0, column].set_ylabel("CPU milliseconds")
-        axes[1, column].set_ylabel("extra memory, MiB")
-        for row in range(2):
-            axes[row, column].set_xlabel(name)
-            at = [p[0] for p in curves["ours"]]
-            axes[row, column].set_xticks(at, [f"{x:g}" for x in at], minor=False)
-            axes[row, column].set_xticks([], minor=True)
-            axes[row, column].legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-
-
 COLD: dict[str, Any] = {"training.temperature_start": 0.05, "training.temperature_stop": 0.05}
-Curves = dict[str, list[tuple[float, float, float]]]
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+
+def draw(path: Path, chosen: Collection[str] = ("steps", "evaluations", "runs")) -> None:
+    """Measure and draw: steps to `path`, evaluations and runs beside it; each is copied to the documentation."""
+    figures: dict[str, tuple[Callable[[], dict[str, Curves]], Path]] = {
+        "steps": (panels, path),
+        "evaluations": (growth_evaluations.panels, path.with_name("growth_evaluations.png")),
+        "runs": (growth_runs.panels, path.with_name("growth_runs.png")),
+    }
+    for name in chosen:
+        measured, target = figures[name]
+        curves.draw(measured(), target)
+        shutil.copy(target, IMAGES / target.name)
+
+
+def panels() -> dict[str, Curves]:
+    """A linear Poisson step, ours and the published way, over three sizes."""
+    return {"K (batch 1000)": by_k(), "batch (K 512)": by_batch(), "mean rate (1000 x 512, T = .05)": by_rate()}
 
 
 def by_k() -> Curves:
@@ -60,7 +57,7 @@ def by_batch() -> Curves:
 
 def by_rate() -> Curves:
     """The sampler and its gradient, with the n_exp that the rates need."""
-    curves: Curves = {"ours": [], "published": []}
+    found: Curves = {"ours": [], "published": []}
     generator = torch.Generator().manual_seed(0)
     for mean in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0):
         rates = torch.distributions.Gamma(2.0, 2.0 / mean).sample((1000, 512))
@@ -72,24 +69,24 @@ def by_rate() -> Curves:
         def published(rates=rates, n_exp=n_exp) -> None:  # type: ignore[no-untyped-def]  # bound values
             algorithm_1(rates.clone().requires_grad_(), n_exp, 0.05).sum().backward()
 
-        curves["ours"].append(_point(mean, ours, 5))
+        found["ours"].append(point(mean, ours, 5))
         if n_exp * rates.numel() <= LIMIT:
-            curves["published"].append(_point(mean, published, 1))
-    return curves
+            found["published"].append(point(mean, published, 1))
+    return found
 
 
 def _step(side: str, k: int, batch: int, at: float) -> tuple[float, float, float] | None:
     images = 0.9 * torch.randn(2 * batch, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     if side == "ours":
         steps = training("poisson", images, k, batch, **COLD)
-        return _point(at, lambda: next(steps), 5)
+        return point(at, lambda: next(steps), 5)
     if 42 * k * batch > LIMIT:
         return None
     published = poisson_steps(images.flatten(1), k, batch, 42, 0.05)
-    return _point(at, lambda: next(published), 1)
+    return point(at, lambda: next(published), 1)
 
 
-def _point(at: float, work: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    memory = extra_memory(work)
-    work()
-    return at, 1e3 * median(cpu_seconds(work) for _ in range(rounds)), memory / 2**20
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        draw(Path(__file__).parent / "growth.png", sys.argv[1:] or ("steps", "evaluations", "runs"))

@@ -17,7 +17,10 @@ from tabulate import tabulate
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: medians in CPU seconds, and the ratio baseline / ours with its smallest and largest value over rounds."""
+    """One line of the table: medians in CPU seconds, and the ratio baseline / ours with its smallest and largest value over rounds.
+
+    `products` are the ratios of a training step to the matrix products that it cannot do without, which travel between machines.
+    """
 
     work: str
     ours: float
@@ -26,11 +29,15 @@ class Row:
     gate: float | None = None
     aim: float | None = None
     memory: tuple[int, int] | None = None
+    products: tuple[float, ...] = ()
+    products_gate: float | None = None
 
     @property
     def passed(self) -> bool | None:
-        """Whether the median ratio reaches the gate."""
-        return None if self.gate is None else median(self.ratios) >= self.gate
+        """Whether the median ratios reach their gates; None without one."""
+        reached = [median(self.ratios) >= self.gate] if self.gate is not None else []
+        reached += [median(self.products) <= self.products_gate] if self.products_gate is not None else []
+        return all(reached) if reached else None
 
 
 def measure(
@@ -42,12 +49,20 @@ def measure(
     aim: float | None = None,
     memory: bool = False,
     scale: float = 1.0,
+    products: Callable[[], object] | None = None,
+    products_gate: float | None = None,
 ) -> Row:
-    """Time both sides in turn, `rounds` times after a warm-up. `scale` multiplies the baseline's time, where it does a part of the work."""
+    """Time both sides in turn, and a step's `products`, `rounds` times after a warm-up.
+
+    `scale` multiplies the baseline's time, where it does a part of the work.
+    """
     peaks = (extra_memory(ours), extra_memory(baseline)) if memory else None
     ours()
-    times = [(cpu_seconds(ours), scale * cpu_seconds(baseline)) for _ in range(rounds)]
-    return Row(work, median(a for a, _ in times), median(b for _, b in times), tuple(b / a for a, b in times), gate=gate, aim=aim, memory=peaks)
+    times = [(cpu_seconds(ours), scale * cpu_seconds(baseline), cpu_seconds(products) if products else 0.0) for _ in range(rounds)]
+    ours_median, baseline_median, _ = (median(column) for column in zip(*times, strict=True))
+    multiples = tuple(a / c for a, _, c in times) if products else ()
+    ratios = tuple(b / a for a, b, _ in times)
+    return Row(work, ours_median, baseline_median, ratios, gate, aim, peaks, multiples, products_gate)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -86,7 +101,17 @@ def _status(name: str) -> int:
 
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
-    header = ("work", "ours, ms", "baseline, ms", "times faster (min to max)", "gate", "aim", "extra memory, ours / baseline", "gate met")
+    header = (
+        "work",
+        "ours, ms",
+        "baseline, ms",
+        "times faster (min to max)",
+        "gate",
+        "aim",
+        "times its products (gate)",
+        "extra memory, ours / baseline",
+        "gates met",
+    )
     body = [
         (
             row.work,
@@ -95,12 +120,24 @@ def table(rows: list[Row]) -> str:
             f"{median(row.ratios):.1f} ({min(row.ratios):.1f} to {max(row.ratios):.1f})",
             "" if row.gate is None else f"{row.gate:g}",
             "" if row.aim is None else f"{row.aim:g}",
+            _multiple(row),
             "" if row.memory is None else f"{row.memory[0] / 2**20:.0f} / {row.memory[1] / 2**20:.0f} MiB",
             {None: "", True: "yes", False: "NO"}[row.passed],
         )
         for row in rows
     ]
     return tabulate(body, header, tablefmt="github", disable_numparse=True)
+
+
+def _multiple(row: Row) -> str:
+    gate = "" if row.products_gate is None else f" ({row.products_gate:g})"
+    return f"{median(row.products):.2f}{gate}" if row.products else ""
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bfloat16 (Linux on x86)."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def machine() -> str:

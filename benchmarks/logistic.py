@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from benchmarks.harness import Row, measure
+from latentbench.blocks.logistic import dichotomies, fit_dichotomies
 
 N = 60_000
 SAMPLED = 9

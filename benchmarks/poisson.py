@@ -1,29 +1,24 @@
-"""The Poisson sampler, forward and backward, and whole training steps."""
+"""The Poisson sampler, forward and backward."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from latentbench_poisson import PoissonPosterior
-from latentbench_poisson.arrivals import arrivals_needed
-from latentbench_poisson.sampler import relaxed_poisson
 from torch import Tensor
 
-from benchmarks.baselines import algorithm_1, gaussian_steps, poisson_steps
+from benchmarks.baselines import algorithm_1
 from benchmarks.harness import Row, measure
-from latentbench.data.cache import cache_folder
-from latentbench.data.dataset import Split
-from latentbench.models.model import Model, build_model
+from benchmarks.steps import BATCH, K, training
+from latentbench.blocks.arrivals import arrivals_needed
+from latentbench.blocks.relaxed_poisson import relaxed_poisson
+from latentbench.files import cache_folder
+from latentbench.models.model import Model
 from latentbench.registry import load_registry
 from latentbench.streams import stream
-from latentbench.suites.resolve import assemble, resolve
-from latentbench.training.state import TrainingState, new_state
-from latentbench.training.train import train
 
-BATCH, K, N_EXP = 1000, 512, 42
+N_EXP = 42
 
 
 def sparse_rates() -> Tensor:
@@ -60,22 +55,6 @@ def sampler_row(name: str, rates: Tensor, temperature: float, n_exp: int, gate: 
     )
 
 
-def training(family: str, images: Tensor, k: int = K, batch: int = BATCH, steps: int = 10**6, **settings: Any) -> Iterator[TrainingState]:
-    """Our training loop on these images [N, 1, 16, 16], step by step."""
-    registry = load_registry()
-    common = {"estimator": "mc", "dataset": "photo_patches", "encoder": "linear", "decoder": "linear", "latent_dim": k, "seed": 1}
-    schedule = {"training.steps": steps, "training.batch_size": batch, "training.learning_rate": 0.005, "training.grad_clip": 500}
-    run = resolve({"family": family, **common, **schedule, **settings}, registry, "cpu").run
-    assembly = assemble(run, registry)
-    model = build_model(assembly, run.seed, "cpu", torch.float32)
-    return train(new_state(model, run.train_settings, run.seed), Split(images), run)
-
-
-def made_images() -> Tensor:
-    """Gaussian noise with the size and variance of whitened patches."""
-    return 0.9 * torch.randn(10 * BATCH, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-
-
 def trained_rates() -> Tensor:
     """Posterior rates of 1,000 validation patches after 1,500 steps of Poisson <lin|lin>, K = 512, on photo_patches."""
     splits = load_registry().dataset("photo_patches")().load(cache_folder())
@@ -99,22 +78,3 @@ def sampler_rows(rounds: int) -> list[Row]:
         sampler_row(found, trained, 1.0, natural, None, None, rounds),
         sampler_row(found, trained, 0.05, natural, None, None, rounds),
     ]
-
-
-def step_rows(rounds: int) -> list[Row]:
-    """Rows 3 and 4: linear Poisson and Gaussian steps. n_exp of the baseline is 42; ours keeps its own."""
-    images = made_images()
-    rows = []
-    for temperature, gate, aim in ((0.05, 30, 39), (1.0, None, None)):
-        temperatures: dict[str, Any] = {"training.temperature_start": temperature, "training.temperature_stop": temperature}
-        ours, baseline = training("poisson", images, **temperatures), poisson_steps(images.flatten(1), K, BATCH, N_EXP, temperature)
-        next(ours), next(baseline)
-        name = f"linear Poisson step, T = {temperature:g}, batch 1000, K 512"
-        rows.append(measure(name, partial(next, ours), partial(next, baseline), rounds, gate, aim))
-    gaussian, published = training("gaussian", images), gaussian_steps(images.flatten(1), K, BATCH)
-    next(gaussian), next(published)
-    rows.append(measure("linear Gaussian step, batch 1000, K 512", lambda: next(gaussian), lambda: next(published), 10 * rounds, 1.6, 1.7))
-    bf16 = training("gaussian", images, dtype="bfloat16")
-    next(bf16)
-    rows.append(measure("linear Gaussian step in bfloat16", lambda: next(bf16), lambda: next(published), 10 * rounds, None, 2.5))
-    return rows

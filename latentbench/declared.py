@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import cast, get_args
 
 from latentbench.data.dataset import DataSet, Pixels
 from latentbench.evaluation.contract import Evaluation
+from latentbench.loading import registered_problem
 from latentbench.measure import measures_problem
 from latentbench.models.family import Family
 from latentbench.models.network import Network
-from latentbench.part import Options, Part, Registered
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,63}")
-"""Names stand in suites, in comma-separated lists on the command line, and in names of files."""
+from latentbench.part import Part, Registered
 
 
 def problem(part: object, base: type[Registered]) -> str | None:
     """The first rule that a part derived from `base` breaks, as a clause that begins with the part; None where it keeps all."""
-    if not (isinstance(part, type) and issubclass(part, base)):
-        return f"{part!r} is not a class derived from {base.__name__}"
-    broken = next(_broken(part), None) or next(_broken_of_kind(part), None)
-    return None if broken is None else f"{part.__name__} {broken}"
-
-
-def _broken(part: type[Registered]) -> Iterator[str]:
-    """The rules of all registered classes that this one breaks."""
-    name = getattr(part, "name", None)
-    if name is None:
-        yield "has no `name`"
-    elif not (isinstance(name, str) and NAME.fullmatch(name)):
-        yield f"has the name {name!r}; a name is a letter, then up to 63 letters, digits, '_', '.', '+' or '-'"
-    missing = sorted(getattr(part, "__abstractmethods__", ()))
-    if missing:
-        yield f"does not implement {', '.join(missing)}"
-    if not (isinstance(part.options_model, type) and issubclass(part.options_model, Options)):
-        yield f"has the options_model {part.options_model!r}; it must be a class derived from latentbench.api.Options"
-    if issubclass(part, Part):
-        yield from _broken_of_part(part)
+    broken = registered_problem(part, base)
+    if broken is not None:
+        return broken
+    own = cast("type[Registered]", part)
+    of_part = _broken_of_part(own) if issubclass(own, Part) else iter(())
+    return next((f"{own.__name__} {rule}" for rule in (*of_part, *_broken_of_kind(own))), None)
 
 
 def _broken_of_part(part: type[Part]) -> Iterator[str]:
@@ -51,6 +34,8 @@ def _broken_of_part(part: type[Part]) -> Iterator[str]:
         yield f"has defaults = {part.defaults!r}; they must be a mapping from dotted settings to values"
     if not (_by_text(part.protocols) and all(_by_text(settings) for settings in part.protocols.values())):
         yield f"has protocols = {part.protocols!r}; they must be a mapping from names to mappings from dotted settings to values"
+    if not (_by_text(part.deviations) and all(isinstance(reason, str) and reason for reason in part.deviations.values())):
+        yield f"has deviations = {part.deviations!r}; they must be a mapping from checks of the conformance kit to reasons"
 
 
 def _broken_of_kind(part: type[Registered]) -> Iterator[str]:

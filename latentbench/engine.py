@@ -31,6 +31,22 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Load:
+    """What a run is expected to take of its place: seconds, and bytes of device memory (0 on the CPU)."""
+
+    seconds: float
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Wall:
+    """Seconds until many runs would be done: if those that share a device do not slow each other, and if sharing one gains nothing."""
+
+    least: float
+    most: float
+
+
 class Identified(Protocol):
     """A run, as far as engines know it."""
 
@@ -176,6 +192,15 @@ class Engine(Registered, ABC):
         Raises:
             UserError: a GPU, a program or a package is missing.
         """
+
+    def wall(self, loads: Sequence[Load], capacity: int | None) -> Wall | None:
+        """When runs of these loads, started in this order, would all be done; None where the engine cannot tell. `latentbench plan --time` asks.
+
+        Args:
+            loads: of the runs.
+            capacity: bytes of memory of each GPU; None on the CPU.
+        """
+        return None
 
     @abstractmethod
     def run(self, work: Work[Any]) -> None:

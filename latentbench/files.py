@@ -17,6 +17,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
+def cache_folder() -> Path:
+    """LATENTBENCH_CACHE, or the platform's cache folder for latentbench."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("LATENTBENCH_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("latentbench")
+
+
 class StoringError(OSError):
     """Nothing can be stored any more, as the disk is full, or a folder has become read-only. Its file name is that of what was to be stored."""
 

@@ -64,6 +64,17 @@ class _Loader(SourceFileLoader):
         return code
 
 
+class _GivenLoader(SourceFileLoader):
+    """Executes a text that was read already as the module of the file that it came from."""
+
+    def __init__(self, name: str, path: Path, source: bytes) -> None:
+        super().__init__(name, str(path))
+        self.source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.source, self.path)
+
+
 class _Finder(MetaPathFinder):
     """Lets the other finders find a module of these packages, and has its source recorded."""
 
@@ -86,6 +97,24 @@ def record() -> None:
     """Record the sources of what is imported from now on."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(packages()))
+
+
+def execute_source(name: str, path: Path, source: bytes) -> ModuleType:
+    """A module of this name, made of a text that was read from `path`, with its source recorded. No import statement finds it.
+
+    Raises whatever the text raises; then there is no such module.
+    """
+    loader = _GivenLoader(name, path, source)
+    spec = ModuleSpec(name, loader, origin=str(path))
+    spec.has_location = True  # it has a `__file__`, which tracebacks and `inspect` read
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name], _read[name] = module, source  # dataclasses and pydantic look a class's module up here
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name], _read[name]
+        raise
+    return module
 
 
 def source_of(module: str) -> bytes | None:

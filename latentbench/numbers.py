@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 MAX_NUMBERS = 10_000
@@ -109,6 +109,17 @@ class Duration:
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str))
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[smh]?\s*$"}
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, as in 2 min 05 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
 
 def _checked_numbers(text: str) -> str:
     if text != "none":
@@ -124,7 +135,16 @@ def _count_or_auto(value: object) -> int | str:
     raise ValueError("expected a number of at least 1, or auto")
 
 
-Numbers = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value), AfterValidator(_checked_numbers)]
+NUMBERS = r"\s*\d+(-\d+)?\s*(,\s*\d+(-\d+)?\s*)*"
+"""The form of such lists, as regular expressions of JSON Schema have it."""
+Numbers = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    AfterValidator(_checked_numbers),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^(none|{NUMBERS})$"}]}),
+]
 """An option: numbers like `0-7`, or `none`."""
-CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
+CountOrAuto = Annotated[
+    int | Literal["auto"], BeforeValidator(_count_or_auto), WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]})
+]
 """An option: a number of at least 1, or `auto`."""

@@ -55,13 +55,14 @@ class Part(Registered):
     `training.temperature_*`) that this part makes meaningless; the plan drops them before a run's id is made. `defaults` holds settings (dotted) that
     this part prefers where the suite says nothing; where parts differ the estimator wins, then the family, the networks, the likelihood, the data
     set. `protocols` holds more of them by the name of a training protocol, for suites that say `protocol: name`; a protocol exists for the data sets
-    that have one of its name.
+    that have one of its name. `deviations` names the checks of `latentbench check` that this part is known to break, each with the reason.
     """
 
     version: ClassVar[str] = "1"
     ignores: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, Any]] = {}
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Refuse an `ignored` that cannot be called as `ignored(assembly, options)`, so that its plugin is named when it is loaded."""
@@ -122,6 +123,11 @@ class AnyDataSet(Named, Protocol):
         """Whether there is a test split."""
         ...
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether the causes and the dictionary that made its items are known."""
+        ...
+
 
 class AnyFamily(Named, Protocol):
     """What parts may ask of the latent family (`latentbench.models.family.Family`)."""
@@ -149,6 +155,16 @@ class AnyFamily(Named, Protocol):
     @property
     def counts(self) -> bool:
         """Whether samples are counts."""
+        ...
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether samples are one-hot vectors."""
+        ...
+
+    @property
+    def atoms(self) -> bool:
+        """Whether a continuous sample has single values of positive probability."""
         ...
 
     @property

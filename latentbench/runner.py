@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from latentbench.data import overlap
 from latentbench.data.dataset import DataSet
 from latentbench.data.fetch import prepare
 from latentbench.engine import NO_LIMITS, Engine, Limits
 from latentbench.errors import UserError
+from latentbench.execution.cost.estimate import estimate
+from latentbench.execution.cost.progress import Measuring
 from latentbench.execution.forced import Forcing
 from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases
@@ -22,7 +24,9 @@ from latentbench.execution.queue import enqueue, prune
 from latentbench.execution.speeds import expected, speeds
 from latentbench.execution.work import Work
 from latentbench.execution.worker import free_jobs, refused, work_off
-from latentbench.registry import load_registry
+from latentbench.plugin_files import keep, with_files
+from latentbench.registry import Registry, load_registry
+from latentbench.results.asked import Asked
 from latentbench.results.blocked import store_blocked
 from latentbench.results.snapshot import Snapshot
 from latentbench.results.states import run_state, with_sources, with_states
@@ -33,6 +37,9 @@ from latentbench.suites.plan import Plan, Planned, make_plan
 from latentbench.suites.resolve import assemble
 from latentbench.suites.run_state import Kind, RunState
 from latentbench.suites.suite import load_suite
+
+if TYPE_CHECKING:
+    from latentbench.reporting.costs import Costs
 
 
 @dataclass(frozen=True)
@@ -70,18 +77,29 @@ class Selection:
 DEFAULT_ENGINE, MISSING = Launch(), Selection()
 
 
-def planned(suite: Path, results: Path, launch: Launch, changes: Changes) -> tuple[Plan, Engine, Snapshot]:
-    """The plan of a suite file, with the state of every run in a results folder, the engine for it, and the folder as it was read.
+def planned(suite: Path, results: Path, launch: Launch, changes: Changes, plugins: Sequence[Path] = ()) -> tuple[Plan, Engine, Snapshot, Registry]:
+    """The plan of a suite file, with the state of every run in a results folder, the engine for it, the folder as it was read, and the registry.
 
     Raises:
-        UserError: the suite, the changes or the engine are wrong, or the folder cannot be read.
+        UserError: the suite, the changes, the engine or a plugin file are wrong, or the folder cannot be read.
     """
-    registry = load_registry()
+    registry = with_files(load_registry(), plugins)
     loaded = load_suite(suite)
     engine = choose_engine(launch, loaded.engine, registry)
     plan = make_plan(loaded, registry, engine.device, changes)
     snapshot = Snapshot.read(Store(results))
-    return with_states(plan, snapshot, registry), engine, snapshot
+    return with_states(plan, snapshot, registry), engine, snapshot, registry
+
+
+def costed(plan: Plan, engine: Engine, registry: Registry, plugins: Sequence[Path] = (), fresh: bool = False) -> Costs:
+    """What the runs of a plan will cost on the first device of this machine of the engine's kind; see `latentbench.execution.cost.estimate`."""
+    from latentbench.reporting.costs import Costs
+
+    device = "cpu" if engine.device == "cpu" else "cuda:0"
+    with Measuring() as measuring:
+        found = estimate(with_sources(plan, registry), device, measuring.tell, plugins, fresh)
+    left = {job.run.id: job.trained for item in plan.runs if (job := MISSING.job(item)) is not None}
+    return Costs(found, engine, plan, left)
 
 
 def run_suite(
@@ -91,21 +109,25 @@ def run_suite(
     changes: Changes = NO_CHANGES,
     selection: Selection = MISSING,
     limits: Limits = NO_LIMITS,
+    command: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
 ) -> int:
     """Run what is not done, print progress, a summary and the leaderboard; return how many runs of the suite have failed or were left.
 
-    Runs that another invocation works on are left to it, and waited for.
+    Runs that another invocation works on are left to it, and waited for. The `command` line is recorded in the results folder, and the `plugins`,
+    files whose parts are used without packaging, are copied there.
 
     Raises:
-        UserError: the suite, the changes, the engine or the results folder are wrong; nothing was run then.
+        UserError: the suite, the changes, the engine, a plugin file or the results folder are wrong; nothing was run then.
     """
-    registry = load_registry()
-    plan, engine, snapshot = planned(Path(suite), Path(results), launch, changes)
+    plan, engine, snapshot, registry = planned(Path(suite), Path(results), launch, changes, plugins)
     plan = with_sources(plan, registry)
     engine.check()
     snapshot.store.check_writable()
+    keep(registry, snapshot.store.path)
+    Asked.of(plan, command).write(snapshot.store)
     forcing = Forcing.read(snapshot.store.path, plan) if selection.force else None
-    jobs = _longest_first(_jobs(plan, selection, forcing, snapshot.store), snapshot)
+    jobs = longest_first(_jobs(plan, selection, forcing, snapshot.store), snapshot)
     Leases(snapshot.store.path / "leases").sweep()
     store_blocked(plan.blocked, snapshot)
     datasets = list(dict.fromkeys(cast("DataSet", assemble(job.run, registry).dataset) for job in jobs))
@@ -118,7 +140,7 @@ def run_suite(
         for line in [*overlap.warnings(datasets), *(forcing.remarks() if forcing else ())]:
             progress.say(line)
         work = Work(snapshot.store.path, jobs, progress.watch(jobs), limits)
-        _execute(engine, work, plan.name, snapshot)
+        execute_all(engine, work, plan.name, snapshot)
     if forcing is not None and not work.left and not work.cancelled:
         forcing.end()
     return _concluded(plan, engine, work, jobs, progress)
@@ -157,7 +179,7 @@ def run_queued(results: Path, launch: Launch = DEFAULT_ENGINE, limits: Limits = 
     return failed
 
 
-def _execute(engine: Engine, work: Work, suite: str, snapshot: Snapshot) -> None:
+def execute_all(engine: Engine, work: Work, suite: str, snapshot: Snapshot) -> None:
     """Have the engine do the work, with a queue file of it, which stays where the runs outlive this process."""
     prune(work.results, snapshot, suite)
     if not work.left:
@@ -182,16 +204,24 @@ def _concluded(plan: Plan, engine: Engine, work: Work, jobs: Sequence[Job], prog
     """Say what was done and what not, and show the leaderboard; return how many runs have failed or were left."""
     progress.summary(work.results, len(plan.blocked))
     failed_before = _remarks(plan, jobs, progress)
+    undone = tell_undone(engine, work, progress)
+    if undone is None:
+        return 0
+    _print_leaderboard(plan, work)
+    return work.failures + undone + len(plan.blocked) + failed_before
+
+
+def tell_undone(engine: Engine, work: Work, progress: Progress) -> int | None:
+    """Say what was not done, and return how many runs that are; None where the engine leaves them to other processes."""
     undone = len(work.left) + len(work.cancelled)
     if undone and engine.detached and not work.followed:
         progress.say(f"{undone} runs are queued: `latentbench status` shows them, `latentbench cancel` takes them back")
-        return 0
+        return None
     if work.cancelled:
         progress.say(f"{len(work.cancelled)} runs were taken back by `latentbench cancel`; the same command continues them")
     elif undone and not work.stop():
         progress.say(f"{undone} runs are not done, and no process works on them; the same command continues them")
-    _print_leaderboard(plan, work)
-    return work.failures + undone + len(plan.blocked) + failed_before
+    return undone
 
 
 def _forget_states(plan: Plan, forcing: Forcing | None, snapshot: Snapshot) -> None:
@@ -232,7 +262,7 @@ def _remarks(plan: Plan, jobs: Sequence[Job], progress: Progress) -> int:
     return len(already)
 
 
-def _longest_first(jobs: Sequence[Job], snapshot: Snapshot) -> list[Job]:
+def longest_first(jobs: Sequence[Job], snapshot: Snapshot) -> list[Job]:
     """Jobs by what they are expected to take, those that nothing is known of first: everything waits for a long run that starts last."""
     seconds = speeds(snapshot)
     return sorted(jobs, key=lambda job: -expected(job.run, seconds, float("inf")))
@@ -244,12 +274,16 @@ def _print_leaderboard(plan: Plan, work: Work) -> None:
     if plan.leaderboard is None or not any(run_state(*work.store.state_of(run_id)).trained for run_id in ids):
         return
     from latentbench.reporting import compare  # with pandas, which planning does without
+    from latentbench.reporting.contrasts import Statistics
     from latentbench.reporting.query import Query
     from latentbench.reporting.rendering import render
 
-    evaluations = frozenset(e.id for item in plan.runs for e in item.evaluations)
-    query = Query(**plan.leaderboard.model_dump(), run_ids=ids, evaluations=evaluations, values_of="runs")
+    board = plan.leaderboard
+    evaluations = frozenset({board.evaluation}) if board.evaluation else None
+    query = Query(board.metric, board.rows, board.columns, board.split, board.index, evaluations=evaluations, values_of="runs")
+    family = None if isinstance(board.comparisons, str) else board.comparisons.baseline
     try:
-        print("\n" + render(compare([work.results], query)))
+        shown = compare([work.results], query, Statistics(baseline=family, only_baseline=family is not None), asked=Asked.of(plan))
+        print("\n" + render(shown, colour=None))
     except UserError as error:
         print(f"\nno leaderboard: {error}")

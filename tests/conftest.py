@@ -16,6 +16,8 @@ from latentbench.suites.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # kernels run on the CPU; Triton reads it when it is imported
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +123,11 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "cuda" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a GPU"))
     if config.getoption("--slow"):
         return
     for item in items:
-        if "slow" in item.keywords or "slurm" in item.keywords:
+        if {"slow", "slurm", "browser"} & set(item.keywords):
             item.add_marker(pytest.mark.skip(reason="slow: give --slow"))

@@ -8,11 +8,11 @@ import pytest
 from latentbench import api, imported
 from latentbench.api import engines
 from latentbench.registry import load_registry
-from latentbench.results.provenance import training_sources
+from latentbench.results.provenance import MODEL, training_sources
 from latentbench.suites.resolve import resolve
 
 ROOT = Path(__file__).parents[1]
-ALLOWED = {"latentbench", *imported.DOORS}
+ALLOWED = {"latentbench", "latentbench.reporting", "latentbench.reporting.drawing", *imported.DOORS}
 PLUGINS = sorted([*(ROOT / "plugins").rglob("*.py"), *(ROOT / "tests" / "third_party").glob("latentbench_*.py")])
 
 
@@ -57,3 +57,20 @@ def test_sources_lie_behind_the_door():
     files = training_sources(resolve(settings, load_registry(), "cpu").assembly)
     assert {"latentbench/models/location_scale.py", "latentbench/models/estimator.py", "latentbench/data/dataset.py"} <= files.keys()
     assert not {name for name in files if name.startswith("latentbench/api")}
+
+
+def test_every_building_block_counts_as_a_source_of_numbers():
+    blocks = {_module(path) for path in (ROOT / "latentbench" / "blocks").glob("*.py")} - {"latentbench.blocks"}
+    assert blocks
+    assert blocks <= set(MODEL)
+
+
+def test_the_door_of_reporting_has_what_plugins_take_from_it():
+    """Its names are looked up when they are used, so that type checkers cannot tell a missing one."""
+    from latentbench import reporting
+
+    nodes = [node for path in PLUGINS for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    taken = {alias.name for node in nodes if node.module == "latentbench.reporting" for alias in node.names}
+    assert taken
+    assert taken <= set(reporting.__all__)
+    assert all(getattr(reporting, name) for name in reporting.__all__)

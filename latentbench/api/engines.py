@@ -1,9 +1,10 @@
 """The door for authors of engines: what an engine is given, and how it has runs executed."""
 
-from latentbench.engine import Engine, Limits, Watcher, Work
+from latentbench.engine import Engine, Limits, Load, Wall, Watcher, Work
 from latentbench.errors import UserError
 from latentbench.execution.control import Control, InterruptedRunError
 from latentbench.execution.execute import OtherCodeError, execute
+from latentbench.execution.fork_server import ensure_fork_server
 from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError, Leases
 from latentbench.execution.progress import Progress
@@ -29,6 +30,7 @@ __all__ = [
     "LeaseLostError",
     "Leases",
     "Limits",
+    "Load",
     "Numbers",
     "Options",
     "OtherCodeError",
@@ -36,10 +38,12 @@ __all__ = [
     "Store",
     "StoringError",
     "UserError",
+    "Wall",
     "Watcher",
     "Work",
     "cannot_store",
     "choose_engine",
+    "ensure_fork_server",
     "execute",
     "load_registry",
     "parse_numbers",

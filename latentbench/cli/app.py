@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from latentbench import __version__
-from latentbench.cli import data, results, run, workers
+from latentbench.cli import check, data, evaluate, figure, new, report, results, run, schema, study, verify, workers
 from latentbench.cli.options import expanded
 
 app = typer.Typer(
@@ -19,15 +19,23 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "plan": run.plan,
+    "evaluate": evaluate.evaluate,
+    "new": new.new,
+    "check": check.check,
     "list": results.list_,
     "show": results.show,
     "compare": results.compare,
+    "verify": verify.verify,
+    "figure": figure.figure,
+    "study": study.study,
+    "report": report.report,
     "status": results.status,
     "worker": workers.worker,
     "cancel": workers.cancel,
     "merge": results.merge,
     "compact": results.compact,
     "prune": results.prune,
+    "schema": schema.schema,
 }
 for _name, _command in COMMANDS.items():
     app.command(_name)(expanded(_command))

@@ -38,12 +38,23 @@ def names(context: typer.Context, incomplete: str) -> list[str]:
 
 def metric(context: typer.Context, incomplete: str) -> list[str]:
     """Metrics that the results folders have."""
+    return _stored(context, "metric", incomplete)
+
+
+def evaluation(context: typer.Context, incomplete: str) -> list[str]:
+    """Evaluations that have measured in the results folders; others are known to plugins alone."""
+    return _stored(context, "evaluation", incomplete)
+
+
+def _stored(context: typer.Context, column: str, incomplete: str) -> list[str]:
+    """The values of a column of the results folders' table of metrics that begin so."""
     try:
         import pyarrow.parquet as pq
 
-        folders = context.params.get("results") or context.args or ["results"]
+        given = context.args or context.params.get("results") or ["results"]
+        folders = given if isinstance(given, list) else [given]
         files = [path for folder in folders for path in sorted(Path(folder, "metrics").glob("[!.]*.parquet"))]
-        found = {str(name) for path in islice(files, MAX_FILES) for name in pq.read_table(path, columns=["metric"])["metric"].unique().to_pylist()}
+        found = {str(name) for path in islice(files, MAX_FILES) for name in pq.read_table(path, columns=[column])[column].unique().to_pylist()}
     except Exception:  # nothing to complete, and no place to say why
         return []
     return sorted(name for name in found if name.startswith(incomplete))

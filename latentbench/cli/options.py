@@ -22,10 +22,12 @@ from latentbench.errors import UserError, nearest, shortened
 
 if TYPE_CHECKING:
     from latentbench.engine import Limits
+    from latentbench.reporting.contrasts import Statistics
     from latentbench.reporting.query import Query
     from latentbench.runner import Selection
     from latentbench.suites.expand import Changes
     from latentbench.suites.launch import Launch
+    from latentbench.suites.suite import Leaderboard
 
 T = TypeVar("T")
 
@@ -44,6 +46,21 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="KEY=VALUE", autocompletion=completion.change, help="Only runs with this value, or one of several: key=a,b."),
 ]
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE.py", parser=path, help="Use the parts of this Python file without packaging it; may be repeated."),
+]
+
+
+class Style(StrEnum):
+    """How `show`, `status` and `plan` print."""
+
+    text = "text"
+    json = "json"
+
+
+Format = Annotated[Style, typer.Option("--format", help="text, or json for programs.")]
 
 
 class Which(StrEnum):
@@ -81,7 +98,7 @@ class ChangeFlags:
             raise UserError("expected a number above 0", where=f"--scale {self.scale:g}")
         if self.limit_data is not None and not 0 < self.limit_data <= 1:
             raise UserError("expected a share, above 0 and at most 1", where=f"--limit-data {self.limit_data:g}")
-        sets = _set_values(self.sets or [])
+        sets = set_values(self.sets or [], "--set")
         given = {"seed": ("--seeds", self.seeds), "limit_data": ("--limit-data", self.limit_data), "compile": ("--compile", self.compile_ or None)}
         for key, (flag, value) in given.items():
             if key in sets and value is not None:
@@ -140,6 +157,27 @@ class SelectionFlags:
 
 
 @dataclass(frozen=True)
+class MeasureFlags:
+    """Which stored models are measured that would not be."""
+
+    retry: Annotated[
+        str, typer.Option("--retry", metavar="KINDS", help="Measure runs of which an evaluation has failed too: all, or evaluation.")
+    ] = ""
+    refresh: Annotated[Which | None, typer.Option("--refresh", help="Measure again what other code has measured.")] = None
+    accept: Annotated[Which | None, typer.Option("--accept", help="Measure models that other code has trained.")] = None
+
+    def selection(self) -> Selection:
+        """Which of them are measured.
+
+        Raises:
+            UserError: a kind of failure is unknown.
+        """
+        from latentbench.runner import Selection
+
+        return Selection(False, _failure_kinds(self.retry), self.refresh is not None, self.accept is not None)
+
+
+@dataclass(frozen=True)
 class LimitFlags:
     """When runs are ended."""
 
@@ -162,19 +200,24 @@ class LimitFlags:
 class QueryFlags:
     """What a leaderboard shows."""
 
-    metric: Annotated[str, typer.Option(autocompletion=completion.metric, help="Metric in the cells.")] = "nelbo"
+    metric: Annotated[
+        str | None, typer.Option(autocompletion=completion.metric, help="Metric in the cells, or several with commas between (default: nelbo).")
+    ] = None
     rows: Annotated[
         str, typer.Option(metavar="SETTINGS", autocompletion=completion.names, help="Settings that name the rows, as in family,estimator.")
     ] = ""
     columns: Annotated[str, typer.Option(metavar="SETTINGS", autocompletion=completion.names, help="Settings that name the columns.")] = ""
-    split: Annotated[str, typer.Option(help="Split that the metric was measured on.")] = "validation"
+    split: Annotated[str | None, typer.Option(help="Split that the metric was measured on (default: validation).")] = None
     index: Annotated[float | None, typer.Option(help="Index of the metric (a threshold, a sample size), where it has one.")] = None
-    evaluation: Annotated[str | None, typer.Option(help="Id of the evaluation, where a metric was measured by several.")] = None
+    evaluation: Annotated[
+        str | None,
+        typer.Option(metavar="NAME(OPTIONS)", help="Evaluation, by name and options or by id, where a metric was measured by several."),
+    ] = None
     only: Only = None
-    values_of: Annotated[str, typer.Option("--from", help="runs, summaries, or auto: summaries where a folder has some of the metric.")] = "auto"
+    values_of: Annotated[str, typer.Option("--from", help="runs, summaries, or auto: summaries where there are no runs.")] = "auto"
 
-    def query(self) -> Query:
-        """The query of a leaderboard.
+    def query(self, board: Leaderboard | None = None) -> tuple[Query, list[str]]:
+        """The query of a leaderboard, and its further metrics; what no flag says is that of a suite's `board`.
 
         Raises:
             UserError: a flag has a wrong value.
@@ -183,16 +226,59 @@ class QueryFlags:
 
         if self.values_of not in ("auto", "runs", "summaries"):
             raise UserError("expected runs, summaries or auto", where=f"--from {self.values_of}")
-        return Query(
-            self.metric,
-            _names(self.rows),
-            _names(self.columns),
-            self.split,
-            self.index,
+        first, *others = _metrics(self.metric) or [board.metric if board else "nelbo"]
+        of_board = board if board is not None and first == board.metric else None
+        evaluation = self.evaluation or (of_board.evaluation if of_board else None)
+        query = Query(
+            first,
+            _names(self.rows) or tuple(board.rows if board else ()),
+            _names(self.columns) or tuple(board.columns if board and not self.rows else ()),
+            self.split or (of_board.split if of_board else "validation"),
+            self.index if self.index is not None or of_board is None else of_board.index,
             only_values(self.only or []),
-            evaluations=frozenset({self.evaluation}) if self.evaluation else None,
+            evaluations=frozenset({evaluation}) if evaluation else None,
             values_of=self.values_of,
         )
+        return query, others
+
+
+class Bar(StrEnum):
+    """Intervals of leaderboards."""
+
+    t = "t"
+    paper = "paper"
+
+
+class Adjusted(StrEnum):
+    """How p-values are adjusted."""
+
+    holm = "holm"
+    bh = "bh"
+
+
+@dataclass(frozen=True)
+class StatisticsFlags:
+    """How a leaderboard counts."""
+
+    confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of intervals; tests are at the level 1 - SHARE.")] = 0.99
+    bar: Annotated[Bar, typer.Option("--ci", help="Student t intervals, or the paper's bars.")] = Bar.t
+    baseline: Annotated[str | None, typer.Option(metavar="KEY=VALUE,...", help="Compare every row with this one: family=gaussian,estimator=mc.")] = (
+        None
+    )
+    adjust: Annotated[Adjusted, typer.Option(help="Adjust p-values by Holm, or by Benjamini and Hochberg as the paper does.")] = Adjusted.holm
+
+    def statistics(self, board: Leaderboard | None = None) -> Statistics:
+        """Intervals, tests and their family, which a suite's `board` may fix.
+
+        Raises:
+            UserError: a flag has a wrong value.
+        """
+        from latentbench.reporting.contrasts import Statistics
+
+        of_suite = None if board is None or isinstance(board.comparisons, str) else board.comparisons.baseline
+        given = None if self.baseline is None else _pairs(self.baseline)
+        fixed = of_suite is not None and given in (None, of_suite)
+        return Statistics(self.confidence, self.bar.value, self.adjust.value, of_suite if fixed else given, only_baseline=fixed)
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
@@ -219,6 +305,29 @@ def _flags(parameter: Parameter, kind: Any) -> list[Parameter]:
     return [Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]) for field in fields(kind)]
 
 
+def _pairs(text: str) -> dict[str, Any]:
+    """`family=gaussian,estimator=mc` as a mapping."""
+    found: dict[str, Any] = {}
+    for pair in _names(text):
+        name, _, value = pair.partition("=")
+        if not (name and value) or name in found:
+            raise UserError("expected key=value, or several with commas between", where=f"--baseline {shortened(text)}")
+        (found[name],) = _parsed_values([value], f"--baseline {shortened(text)}")
+    return found
+
+
+def _metrics(text: str | None) -> list[str]:
+    """Names with commas between; commas in brackets belong to options."""
+    names, depth = [""], 0
+    for character in text or "":
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            names.append("")
+        else:
+            names[-1] += character
+    return [name.strip() for name in names if name.strip()]
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -240,16 +349,20 @@ def _parsed(text: str, flag: str, parse: Callable[[str], T]) -> T:
         raise UserError(str(error), where=f"{flag} {shortened(text)}") from error
 
 
-def _set_values(pairs: Sequence[str]) -> dict[str, Any]:
-    """The values of `--set` by key."""
+def set_values(pairs: Sequence[str], flag: str) -> dict[str, Any]:
+    """The values that a repeatable flag gives, by key.
+
+    Raises:
+        UserError: a text is not key=value, has several values, or a key is given twice.
+    """
     values: dict[str, Any] = {}
     for pair in pairs:
-        where = f"--set {shortened(pair)}"
+        where = f"{flag} {shortened(pair)}"
         key, _, text = pair.partition("=")
         if not text:
             raise UserError("expected key=value", where=where)
         if key in values:
-            raise UserError(f"--set {shortened(key)} is given twice")
+            raise UserError(f"{flag} {shortened(key)} is given twice")
         (values[key],) = _parsed_values([text], where)
         if isinstance(values[key], list):
             raise UserError("expected one value; lists are swept in suite files", where=where)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from latentbench.cli.options import DEFAULT_RESULTS, Only, QueryFlags, Results, only_values, path
+from latentbench.cli.options import DEFAULT_RESULTS, Format, Only, QueryFlags, Results, StatisticsFlags, Style, only_values, path
 from latentbench.errors import UserError
 
 
@@ -22,6 +22,9 @@ class Listed(StrEnum):
     datasets = "datasets"
     evaluations = "evaluations"
     engines = "engines"
+    figures = "figures"
+    studies = "studies"
+    metrics = "metrics"
     runs = "runs"
 
 
@@ -37,13 +40,31 @@ class Freed(StrEnum):
 
 def list_(
     kind: Annotated[Listed | None, typer.Argument(help="What to list; everything that plugins provide, if left out.")] = None,
-    results: Results = DEFAULT_RESULTS,
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", metavar="FOLDER", parser=path, help="Results folder of `runs`; of `metrics`: list those that it has."),
+    ] = None,
+    only: Only = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Of `runs`: only those that failed.")] = False,
 ) -> None:
-    """List what plugins provide, and plugins that could not be loaded; or the stored runs."""
+    """List what plugins provide, and plugins that could not be loaded; metrics and what they mean; or the stored runs."""
+    if kind is not Listed.runs and (only or failed):
+        raise UserError(f"{'--only' if only else '--failed'} is for `latentbench list runs`")
     if kind is Listed.runs:
         from latentbench.reporting.runs import runs_text
 
-        print(runs_text(results))
+        print(runs_text(results or DEFAULT_RESULTS, only_values(only or []), failed))
+    elif kind is Listed.metrics:
+        from latentbench.reporting.metrics import metrics_text
+        from latentbench.reporting.text import width
+
+        print(metrics_text(results, width()))
+    elif results is not None:
+        raise UserError("--results is for `latentbench list runs` and `latentbench list metrics`")
+    elif kind in (Listed.figures, Listed.studies):
+        from latentbench.reporting.extensions import listed
+
+        print(listed(kind.value))
     else:
         from latentbench.reporting.parts import parts_text
 
@@ -51,33 +72,48 @@ def list_(
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the beginning of it.")], results: Results = DEFAULT_RESULTS
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the beginning of it.")],
+    results: Results = DEFAULT_RESULTS,
+    full: Annotated[bool, typer.Option("--full", help="Show versions, hashes of sources, hardware and how it was measured, too.")] = False,
+    format_: Format = Style.text,
 ) -> None:
-    """Print all that is stored of one run: settings, outcome, metrics, provenance."""
-    from latentbench.reporting.runs import run_text
+    """Print what is stored of one run: outcome, metrics, settings; all of it as JSON."""
+    from latentbench.reporting.shown import run_json, run_text, shown
+    from latentbench.reporting.text import width
 
-    print(run_text(results, run))
+    found = shown(results, run)
+    print(run_json(found) if format_ is Style.json else run_text(found, full, width()))
 
 
 def compare(
     *,
     results: Annotated[list[Path] | None, typer.Argument(metavar="[RESULTS]...", parser=path, help="Results folders (default: results).")] = None,
+    suite: Annotated[
+        Path | None, typer.Option("--suite", metavar="FILE", parser=path, help="Only this suite's runs and evaluations, as its leaderboard says.")
+    ] = None,
     query: QueryFlags,
-    format_: Annotated[str, typer.Option("--format", help="A format of tabulate (simple, github, latex_booktabs, ...), or csv.")] = "simple",
+    statistics: StatisticsFlags,
+    format_: Annotated[str, typer.Option("--format", help="terminal, github, latex, csv, json or html.")] = "terminal",
+    details: Annotated[bool, typer.Option("--details", help="Add every row's difference from the best row, or from the baseline.")] = False,
 ) -> None:
-    """Print a leaderboard: mean and 99 % interval over seeds of one metric, best first."""
+    """Print a leaderboard: mean and interval over seeds, best first, and which rows can be told apart."""
     from latentbench.reporting import compare as compare_folders
+    from latentbench.reporting.asked import asked
     from latentbench.reporting.rendering import render
 
-    print(render(compare_folders(results or [DEFAULT_RESULTS], query.query()), format_))
+    folders = results or [DEFAULT_RESULTS]
+    of_suite = None if suite is None else asked(suite, folders)
+    board = None if of_suite is None else of_suite.leaderboard
+    wanted, others = query.query(board)
+    print(render(compare_folders(folders, wanted, statistics.statistics(board), others, of_suite), format_, details=details, colour=None))
 
 
-def status(results: Results = DEFAULT_RESULTS) -> None:
+def status(results: Results = DEFAULT_RESULTS, format_: Format = Style.text) -> None:
     """Print how many runs of a results folder ended and how, which are queued, and which are running, where and with what progress."""
     from latentbench.reporting.status import status as read_status
-    from latentbench.reporting.status import status_text
+    from latentbench.reporting.status import status_json, status_text
 
-    print(status_text(results, read_status(results)))
+    print((status_json if format_ is Style.json else status_text)(results, read_status(results)))
 
 
 def merge(

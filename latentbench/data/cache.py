@@ -1,6 +1,5 @@
 """Prepared data kept between runs: safetensors files in LATENTBENCH_CACHE, or the user's cache folder."""
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -10,14 +9,6 @@ from torch import Tensor
 
 from latentbench.files import write_atomically
 from latentbench.imported import hashes
-
-
-def cache_folder() -> Path:
-    """LATENTBENCH_CACHE, or the platform's cache folder for latentbench."""
-    from platformdirs import user_cache_path
-
-    named = os.environ.get("LATENTBENCH_CACHE")
-    return Path(named).expanduser() if named else user_cache_path("latentbench")
 
 
 def cached(folder: Path, key: str, recipe: type, prepare: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

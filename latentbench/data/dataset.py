@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -30,29 +30,40 @@ def silent(doing: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Split:
-    """N images [N, C, H, W], or vectors [N, M], in float32, and their labels [N] (int64) where there are any."""
+    """N images [N, C, H, W], or vectors [N, M], in float32; labels [N] (int64), and the causes [N, L] of the images, where they are known."""
 
     images: Tensor
     labels: Tensor | None = None
+    causes: Tensor | None = None
 
     def limited(self, fraction: float) -> Split:
         """An evenly spaced part of the images, at least one."""
         kept = max(1, round(fraction * len(self.images)))
         index = torch.linspace(0, len(self.images) - 1, kept, dtype=torch.float64).round().long()
-        return Split(self.images[index], None if self.labels is None else self.labels[index])
+        return self._each(lambda tensor: tensor[index])
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Split:
         """The same images on `device` in `dtype`, where training keeps them."""
-        return Split(self.images.to(device, dtype), None if self.labels is None else self.labels.to(device))
+        moved = self._each(lambda tensor: tensor.to(device))
+        return replace(moved, images=moved.images.to(dtype))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Split:
+        """The same change of images, labels and causes."""
+        labels, causes = (None if tensor is None else change(tensor) for tensor in (self.labels, self.causes))
+        return Split(change(self.images), labels, causes)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a data set. Models are trained on `train` and scored on `validation`; `test` is touched only by name."""
+    """The splits of a data set. Models are trained on `train` and scored on `validation`; `test` is touched only by name.
+
+    `dictionary` [M, L] is the true one of synthetic data: its columns are what the L causes of an image add to its M pixels.
+    """
 
     train: Split
     validation: Split
     test: Split | None = None
+    dictionary: Tensor | None = field(default=None, kw_only=True)
 
     def items(self) -> Iterator[tuple[str, Split]]:
         """The splits that there are, by name."""
@@ -60,6 +71,11 @@ class Splits:
         yield "validation", self.validation
         if self.test is not None:
             yield "test", self.test
+
+    def limited(self, fraction: float) -> Splits:
+        """An evenly spaced part of every split, with the same truth."""
+        test = None if self.test is None else self.test.limited(fraction)
+        return replace(self, train=self.train.limited(fraction), validation=self.validation.limited(fraction), test=test)
 
 
 class DataSet(Part, ABC):
@@ -71,6 +87,8 @@ class DataSet(Part, ABC):
     labelled: bool = False
     has_test: bool = False
     """Whether there is a test split beside train and validation."""
+    has_truth: bool = False
+    """Whether the images are made from known causes with a known dictionary, which `load` then gives."""
     files: ClassVar[Sequence[Source]] = ()
     """Published files that the images are made of. `latentbench data` lists, fetches and verifies them."""
 
@@ -96,7 +114,7 @@ class DataSet(Part, ABC):
         Raises:
             UserError: a file is missing or is not what it should be.
         """
-        return {source.name: source.md5 for source in self.files}
+        return {source.name: source.digest for source in self.files}
 
     def prepare(self, cache: Path, progress: Progress) -> None:
         """Make `load` quick and sure: read, or download, the source files, and cache what is prepared of them. Called once before runs start.
@@ -132,6 +150,7 @@ def load(dataset: DataSet, cache: Path) -> Splits:
         check_class(f"{what}.{name}", split, Split)
         _check_images(f"{what}.{name}.images", split.images, dataset)
         _check_labels(f"{what}.{name}.labels", split.labels, len(split.images), dataset.labelled)
+    _check_truth(what, splits, dataset)
     return splits
 
 
@@ -157,3 +176,17 @@ def _check_labels(what: str, labels: object, images: int, labelled: bool) -> Non
     fits = isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.shape == (images,)
     if labelled and not fits:
         raise UserError(f"{what} returned {described(labels)}, expected int64 [{images}]: the class says labelled = True")
+
+
+def _check_truth(what: str, splits: Splits, dataset: DataSet) -> None:
+    """Whether there are a dictionary [M, L], and causes [N, L] of every split, or none of them."""
+    pixels, dictionary = math.prod(dataset.data_shape), splits.dictionary
+    told = {f"{what}.dictionary": (dictionary, pixels)}
+    told |= {f"{what}.{name}.causes": (split.causes, len(split.images)) for name, split in splits.items()}
+    for where, (tensor, length) in told.items():
+        if not dataset.has_truth and tensor is not None:
+            raise UserError(f"{where} is {described(tensor)}, expected None: the class says has_truth = False")
+        elements = dictionary.shape[-1] if isinstance(dictionary, Tensor) and dictionary.ndim == 2 else "L"
+        fits = isinstance(tensor, Tensor) and tensor.dtype == torch.float32 and tensor.shape == (length, elements) and bool(tensor.isfinite().all())
+        if dataset.has_truth and not fits:
+            raise UserError(f"{where} is {described(tensor)}, expected finite float32 [{length}, {elements}]: the class says has_truth = True")

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Progress
 from latentbench.errors import UserError
+from latentbench.files import cache_folder
 
 
 def listing(datasets: Iterable[type[DataSet]]) -> list[tuple[str, ...]]:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import DataSet, Splits, load
-from latentbench.files import sha256_of, write_atomically
+from latentbench.files import cache_folder, sha256_of, write_atomically
 from latentbench.part import Options
 
 

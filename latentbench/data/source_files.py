@@ -18,13 +18,23 @@ class Source:
     """One published file, in any of the forms that people keep it in.
 
     `forms` maps a path below the data folder to what reads it there: a function from the file's path to its content in one form that all have in
-    common, of which `md5` is the hash. A reader raises a UserError that says what is wrong with a file. `url` is the public home: of the first
-    form, or of a .tar.gz archive to be unpacked into the data folder.
+    common, of which `md5` or `sha256` is the hash: one of them, whichever is published. A reader raises a UserError that says what is wrong with a
+    file. `url` is the public home: of the first form, or of a .tar.gz archive to be unpacked into the data folder.
     """
 
     forms: Mapping[str, Callable[[Path], bytes]]
-    md5: str
-    url: str
+    md5: str = ""
+    url: str = ""
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.md5) == bool(self.sha256):
+            raise ValueError(f"source file {self.name}: give its md5 or its sha256")
+
+    @property
+    def digest(self) -> str:
+        """The published hash."""
+        return self.md5 or self.sha256
 
     @property
     def name(self) -> str:
@@ -52,10 +62,16 @@ class Source:
             content = reader(path)
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if md5 != self.md5:
-            raise UserError(f"{path} is not the published file: the md5 of its content is {md5}, expected {self.md5}; remove it, or replace it")
+        kind = self._kind
+        found_digest = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+        if found_digest != self.digest:
+            what = f"the {kind} of its content is {found_digest}, expected {self.digest}"
+            raise UserError(f"{path} is not the published file: {what}; remove it, or replace it")
         return content
+
+    @property
+    def _kind(self) -> str:
+        return "md5" if self.md5 else "sha256"
 
     def _found(self, cache: Path) -> tuple[Path, Callable[[Path], bytes]] | None:
         for folder in data_folders(cache):
@@ -85,7 +101,7 @@ class Source:
         places = " or ".join(str(folder / self.name) for folder in data_folders(cache))
         named = "" if os.environ.get("LATENTBENCH_DATA") else ", or set LATENTBENCH_DATA to the folder that has it"
         reason = " ".join(str(error).split())
-        what = f"the data file {self.name} (md5 of its content {self.md5}) is missing"
+        what = f"the data file {self.name} ({self._kind} of its content {self.digest}) is missing"
         return f"{what}; put it at {places}{named}, as {self.url} cannot be fetched: {reason}"
 
 

@@ -50,6 +50,7 @@ class Trained:
         batch_size: images that are encoded at once.
         make: builds a model of an assembly as the run's was built; without it, by seed, device and precision of `model`.
         read: the tensors of the run's model after a share of its training.
+        steps: how many steps the training had; None where it is not known.
     """
 
     def __init__(
@@ -60,12 +61,16 @@ class Trained:
         batch_size: int = 1000,
         make: Callable[[Assembly], Model] | None = None,
         read: Callable[[float], Mapping[str, Tensor]] | None = None,
+        steps: int | None = None,
     ) -> None:
         self.model = model
         self.splits: dict[str, Split] = dict(splits.items())
+        self.dictionary = splits.dictionary
+        """The true dictionary [M, L] of data that have one (`DataSet.has_truth`)."""
         self.seed = seed
         self.batch_size = batch_size
         self._make = make or partial(build_model, seed=seed, device=model.device, dtype=model.dtype)
+        self.steps = steps
         self._read = read or _not_kept
         self._parts: Mapping[str, type[Part]] = {}
         self._codes: dict[str, Codes] = {}
@@ -89,6 +94,10 @@ class Trained:
         earlier.model, earlier._codes = model.eval(), {}
         return earlier
 
+    def step_at(self, share: float) -> float:
+        """The step of the training after a share of it, with which metrics over the training are indexed; the share where that is not known."""
+        return share if self.steps is None else round(share * self.steps)
+
     def build(self, kind: Setting, name: str, options: Mapping[str, Any] = NO_OPTIONS) -> nn.Module:
         """Another part for this model, at its initial values: of the model's assembly, seed, device and precision, with this part in its place.
 
@@ -104,15 +113,34 @@ class Trained:
         if part is None:
             declared = ", ".join(self._parts) or "none"
             raise UserError(f"{kind} '{name}' is built by an evaluation that does not declare it in `builds`; declared: {declared}")
+        return self._built(kind, part, options)
+
+    def varied(self, kind: Setting, options: Mapping[str, Any]) -> nn.Module:
+        """The model's own part, with its state, and with some of its options changed; its version is part of the run's identity already.
+
+        Raises:
+            UserError: the model has no such part, an option is wrong, or the state does not fit the options.
+        """
+        part, own = cast("type[Part] | None", getattr(self.assembly, kind)), getattr(self.model, kind)
+        if part is None:
+            raise UserError(f"the model has no {kind}")
+        made = self._built(kind, part, {**self.assembly.options[kind].model_dump(), **options})
+        try:
+            made.load_state_dict(own.state_dict())
+        except RuntimeError as error:
+            raise UserError(f"{kind} '{part.name}': its state does not fit the options {dict(options)}") from error
+        return made
+
+    def _built(self, kind: Setting, part: type[Part], options: Mapping[str, Any]) -> nn.Module:
         try:
             checked = part.options_model.model_validate(dict(options))
         except ValidationError as error:
-            raise first_problem(error, part.options_model, dict(options)).error(note=f" (option of {kind} '{name}')") from error
+            raise first_problem(error, part.options_model, dict(options)).error(note=f" (option of {kind} '{part.name}')") from error
         changed = {kind: part, "options": {**self.assembly.options, kind: checked}}
         assembly = replace(self.assembly, **cast("Any", changed))
         reason = part.inapplicable(assembly, checked)
         if reason:
-            raise UserError(f"{kind} '{name}' does not apply: {reason}")
+            raise UserError(f"{kind} '{part.name}' does not apply: {reason}")
         return cast("nn.Module", getattr(self._make(assembly).eval(), kind))
 
     def allowing(self, parts: Mapping[str, type[Part]]) -> Self:

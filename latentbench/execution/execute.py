@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import cast
 
-from latentbench.data.cache import cache_folder
-from latentbench.data.dataset import DataSet, Splits, load
+from latentbench.data.dataset import DataSet, load
 from latentbench.errors import UserError
 from latentbench.evaluation.trained import Trained
 from latentbench.execution.control import UNWATCHED, Control, InterruptedRunError
@@ -20,14 +20,16 @@ from latentbench.execution.job import Job
 from latentbench.execution.leases import LeaseLostError
 from latentbench.execution.rows import origin_of, peak_memory, store_failure
 from latentbench.failure import NO_FAILURE, Failure
-from latentbench.files import cannot_store
+from latentbench.files import cache_folder, cannot_store
 from latentbench.models.model import build_model
 from latentbench.models.numerics import torch_dtype
 from latentbench.part import Assembly, Part
+from latentbench.plugin_files import with_stored
 from latentbench.registry import Registry
 from latentbench.results.provenance import changed, sources_of
 from latentbench.results.store import Store
 from latentbench.suites.resolve import assemble, parts_of, versions
+from latentbench.training.train import plan_steps
 
 
 class OtherCodeError(UserError):
@@ -42,18 +44,20 @@ def execute(job: Job, registry: Registry, store: Store, device: str, control: Co
 
     Args:
         job: the run and its evaluations.
-        registry: where its parts are.
+        registry: where its parts are, but for those of plugin files, which are in the results folder.
         store: where its rows go.
         device: `cpu`, or `cuda:N`; of the type that the run's identity says.
         control: is told of progress, and says when to stop.
 
     Raises:
         InterruptedRunError: `control` said so.
-        OtherCodeError: the parts of this process have other versions than the run's id says, or its sources are not those it was planned with.
+        OtherCodeError: the parts of this process have other versions than the run's id says, its sources are not those it was planned with, or the
+            copy of a plugin file that it uses is missing or was changed.
         LeaseLostError: another owner has taken the run over; the store's fence raises it.
         OSError: nothing can be stored any more, which is no failure of the run.
     """
     start = time.monotonic()
+    registry = registry_for(job, registry, store.path)
     check_code(job, registry)
     origin = origin_of(job.run, device)
     control.began(origin)
@@ -80,17 +84,31 @@ def execute(job: Job, registry: Registry, store: Store, device: str, control: Co
 def _computed(job: Job, registry: Registry, store: Store, device: str, control: Control) -> tuple[Fitted | None, Mapping[str, Exception]]:
     """Train the model, or read it, and measure it: what is known of the training, and the evaluations that failed."""
     assembly = assemble(job.run, registry)
-    splits = _limited(load(cast("DataSet", assembly.dataset), cache_folder()), job.run.limit_data)
+    splits = load(cast("DataSet", assembly.dataset), cache_folder())
+    splits = splits if job.run.limit_data == 1 else splits.limited(job.run.limit_data)
     make = partial(build_model, seed=job.run.seed, device=device, dtype=torch_dtype(job.run.dtype), compiled=bool(job.run.compile))
     model, fitted = make(assembly), None
     if job.trained:
         model.load_state_dict(store.read_checkpoint(job.run.id))
     else:
         fitted = fit(job.run, assembly, model, splits.train, store, control, job.keep_checkpoints)
-    trained = Trained(model, splits, job.run.seed, make=make, read=partial(store.read_checkpoint, job.run.id))
+    _, _, steps = plan_steps(job.run.train_settings, len(splits.train.images))
+    trained = Trained(model, splits, job.run.seed, make=make, read=partial(store.read_checkpoint, job.run.id), steps=steps)
     errors = evaluate(trained, job.run.id, job.evaluations, registry, store, control.unstored)
     _check_sources(job, assembly, registry)  # with what was imported meanwhile
     return fitted, errors
+
+
+def registry_for(job: Job, registry: Registry, results: Path) -> Registry:
+    """The registry with those parts of a run and its evaluations that come from plugin files, whose copies the results folder has.
+
+    Raises:
+        OtherCodeError: a copy is missing, or was changed.
+    """
+    try:
+        return with_stored(registry, results, job.run.plugins, *(evaluation.versions for evaluation in job.evaluations))
+    except UserError as error:
+        raise OtherCodeError(f"run {job.run.id}: {error}") from error
 
 
 def check_code(job: Job, registry: Registry) -> None:
@@ -122,9 +140,3 @@ def _check_sources(job: Job, assembly: Assembly, registry: Registry) -> None:
     files = changed(job.sources, sources_of(assembly, parts))
     if files:
         raise OtherCodeError(f"run {job.run.id} was planned with other code than this process has: {', '.join(files)} changed; run the suite again")
-
-
-def _limited(splits: Splits, fraction: float) -> Splits:
-    if fraction == 1:
-        return splits
-    return Splits(*(None if split is None else split.limited(fraction) for split in (splits.train, splits.validation, splits.test)))  # type: ignore[arg-type]  # only `test` may be None

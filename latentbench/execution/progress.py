@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 
 from latentbench.engine import Job
 from latentbench.failure import Failure
+from latentbench.numbers import duration
 
 
 class Progress:
@@ -99,10 +100,3 @@ class Progress:
         left = self.expected - self.ended_runs
         spent = time.monotonic() - self.began
         return f", about {duration(spent / self.ended_runs * left)} left" if left else ""
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, as in 2 min 05 s."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

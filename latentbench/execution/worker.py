@@ -10,7 +10,7 @@ from pathlib import Path
 
 from latentbench.engine import NO_LIMITS, Engine, Limits, Watcher
 from latentbench.errors import UserError
-from latentbench.execution.execute import OtherCodeError, check_code
+from latentbench.execution.execute import OtherCodeError, check_code, registry_for
 from latentbench.execution.job import Job
 from latentbench.execution.leases import Leases
 from latentbench.execution.queue import prune, waiting
@@ -33,7 +33,7 @@ def refused(results: Path, device: str, registry: Registry) -> list[Refused]:
     for job, _ in free_jobs(results):
         if job.run.device == device:
             try:
-                check_code(job, registry)
+                check_code(job, registry_for(job, registry, results))
             except OtherCodeError as error:
                 found.append(Refused(job, str(error)))
     return found

@@ -50,6 +50,9 @@ class PointCode(Code):
 class Posterior(Code):
     """q(z | x) for B images, or the prior p(z) repeated B times. G latents: K scalars, or groups of K / G dimensions (one-hot vectors)."""
 
+    is_normal: bool = False
+    """Whether dimensions are independent and normal, so that mean and variance say all of it. Evaluations that integrate over z ask the prior."""
+
     @property
     @abstractmethod
     def variance(self) -> Tensor:
@@ -80,6 +83,14 @@ class Posterior(Code):
 
         A closed form needs no generator. Where there is none, `estimate_kl` draws from it, and the family says `estimated_kl`.
         """
+
+    def values(self, tail: float) -> Tensor | None:
+        """The values [V, K / G] that a latent takes (whole numbers, one-hot vectors), but for those whose probability together is at most `tail`.
+
+        They are the same for each latent; with tail 0 all values that there are. None where these are infinitely many, or not discrete. Evaluations
+        that sum over z ask the prior.
+        """
+        return None
 
     def decoded_variance(self, dictionary: Tensor) -> Tensor:
         """E |Phi (z - E z)|^2 = trace(Phi' Phi Cov z) [B], for a dictionary Phi [M, K].

@@ -63,6 +63,10 @@ class Family(Part, nn.Module, ABC):
     """Whether `rsample` is a relaxation, at a temperature, of discrete samples. Others ignore the temperature, and suites need not set it."""
     counts: ClassVar[bool] = False
     """Whether samples are counts."""
+    one_hot: ClassVar[bool] = False
+    """Whether samples are G one-hot vectors of K / G categories each, one after the other, whose mean is their probabilities."""
+    atoms: ClassVar[bool] = False
+    """Whether a continuous sample has single values of positive probability, where `log_prob` jumps: a rectified number is often 0."""
     features: int
     """How many numbers per image an encoder must give; 0 where there is no encoder."""
     product_dtype: torch.dtype | None = None

@@ -6,7 +6,7 @@ The gradient of a step's loss passes through all steps before it (iterative VAEs
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,11 +41,13 @@ class Iterate:
 class IteratedPosterior(Posterior):
     """The posterior q_T after T steps, with what the steps cost on the way: `reconstruction` and `step_kl` [T, B].
 
-    Its KL is the mean over steps of KL(q_t || q_{t-1}), as the free energy has it.
+    Its KL is the mean over steps of KL(q_t || q_{t-1}), as the free energy has it. `path` holds q_0, q_1, ..., q_T in training, whose graph has them
+    anyway, and nothing in evaluations.
     """
 
-    def __init__(self, last: Posterior, reconstruction: Tensor, step_kl: Tensor, mean_kl: Tensor) -> None:
-        self.last, self.reconstruction, self.step_kl, self.mean_kl = last, reconstruction, step_kl, mean_kl
+    def __init__(self, last: Posterior, reconstruction: Tensor, step_kl: Tensor, mean_kl: Tensor, path: Sequence[Posterior] = ()) -> None:
+        self.last, self.reconstruction, self.step_kl, self.mean_kl, self.path = last, reconstruction, step_kl, mean_kl, path
+        self.is_normal = last.is_normal
 
     @property
     def mean(self) -> Tensor:
@@ -87,6 +89,10 @@ class IteratedPosterior(Posterior):
         """The mean over steps of KL(q_t || q_{t-1}) [B, G]."""
         return self.mean_kl
 
+    def values(self, tail: float) -> Tensor | None:
+        """Those of q_T."""
+        return self.last.values(tail)
+
     def decoded_variance(self, dictionary: Tensor) -> Tensor:
         """That of q_T [B]."""
         return self.last.decoded_variance(dictionary)
@@ -111,6 +117,7 @@ class IterativeFamily(Family):
         ),
         "path_kl": Measure(None, "nats", "Divergence of each step's posterior from that of the step before, a mean over the steps.", of_kl=True),
         "reconstruction": Measure("lower", "nats", "Expected negative log-likelihood of an image, less its constant.", less_constant=True),
+        "prior_kl": Measure(None, "nats", "Divergence of the last posterior from the first prior, summed over latents.", of_kl=True),
     }
     has_posterior = True
     features = 0
@@ -143,10 +150,27 @@ class IterativeFamily(Family):
         """The code z [B, K] that is decoded for a draw x."""
         return x
 
-    def infer(self, images: Tensor, inference: Inference) -> Iterator[Iterate]:
-        """The steps of inference, one after the other: evaluations keep those that they need."""
+    def state(self, posterior: Posterior) -> Tensor:
+        """What steps of inference add to [B, S]; its updates show whether inference has settled. The location, unless the family overrides it."""
+        return posterior.location
+
+    def divergence(self, posterior: Posterior, prior: Posterior) -> Tensor | None:
+        """KL(posterior || prior) of each latent [B, G] for any two posteriors of this family, in nats; None where there is no closed form.
+
+        Called by evaluations, which report that of q_T from q_0 as `prior_kl`.
+        """
+        return None
+
+    def infer(self, images: Tensor, inference: Inference, steps: int | None = None) -> Iterator[Iterate]:
+        """The steps of inference, one after the other: evaluations keep those that they need.
+
+        Args:
+            images: [B, C, H, W].
+            inference: what codes are inferred with.
+            steps: how many; the family's `steps` in training and `evaluation_steps` elsewhere where it is None.
+        """
         q = self.prior(len(images))
-        for _ in range(self.steps if inference.training else self.evaluation_steps):
+        for _ in range(steps or (self.steps if inference.training else self.evaluation_steps)):
             with torch.set_grad_enabled(inference.training):
                 x = self.draw(q, inference)
                 q = self.update(q, x, self._gradient(images, x, inference), inference)
@@ -157,12 +181,15 @@ class IterativeFamily(Family):
     def encode(self, images: Tensor, inference: Inference) -> IteratedPosterior:
         """The posterior after all steps, and what each cost."""
         reconstruction, step_kl, total_kl = [], [], torch.zeros(())
+        path = [self.prior(len(images))] if inference.training else []
         for iterate in self.infer(images, inference):
             last = iterate.posterior
             reconstruction.append(iterate.reconstruction)
             step_kl.append(iterate.kl.sum(1))
             total_kl = iterate.kl if len(step_kl) == 1 else total_kl + iterate.kl
-        return IteratedPosterior(last, torch.stack(reconstruction), torch.stack(step_kl), total_kl / len(step_kl))
+            if inference.training:
+                path.append(last)
+        return IteratedPosterior(last, torch.stack(reconstruction), torch.stack(step_kl), total_kl / len(step_kl), path)
 
     def loss(self, step: Step) -> Loss:
         """The mean over steps and images of the likelihood's cost + beta KL(q_t || q_{t-1})."""
@@ -171,11 +198,13 @@ class IterativeFamily(Family):
         return Loss((reconstruction + step.beta * kl).mean(), {"path_reconstruction": reconstruction.detach(), "path_kl": kl.detach()})
 
     def costs(self, images: Tensor, code: Code, z: Tensor, decoded: Tensor, likelihood: Likelihood, kl: Tensor | None) -> Mapping[str, Tensor]:
-        """The free energy at KL weight 1 and its two terms, means over the steps, and the likelihood's cost after the last."""
+        """The free energy at KL weight 1 and its two terms, means over the steps; the last step's cost and divergence from q_0."""
         code = _iterated(code)
         on_the_way, path_kl = code.reconstruction.mean(0), code.step_kl.mean(0)
         after = likelihood.reconstruction(images, decoded)
-        return {"free_energy": on_the_way + path_kl, "path_reconstruction": on_the_way, "path_kl": path_kl, "reconstruction": after}
+        costs = {"free_energy": on_the_way + path_kl, "path_reconstruction": on_the_way, "path_kl": path_kl, "reconstruction": after}
+        whole = self.divergence(code.last, self.prior(len(images)))
+        return costs if whole is None else {**costs, "prior_kl": whole.sum(1)}
 
     def _gradient(self, images: Tensor, x: Tensor, inference: Inference) -> Tensor:
         """The gradient in x of ln p(image | activation(x)) [B, K]; in training it is differentiable itself."""

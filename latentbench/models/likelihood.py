@@ -30,6 +30,20 @@ class Likelihood(Part, nn.Module, ABC):
         """Whether `reconstruction` is the squared error of `decoded` itself, so that a linear decoder has its expectation in closed form."""
         return False
 
+    def noise_variance(self) -> Tensor | None:
+        """sigma^2, one number or one for each pixel [*data_shape], where p(x | z) is N(decoded, sigma^2) and sigma does not depend on z; else None.
+
+        Called by evaluations that integrate over z in closed form.
+        """
+        return None
+
+    def max_log_prob(self) -> Tensor | None:
+        """What ln p(x | z) of no image exceeds, whatever is decoded for it, in nats (a scalar); None where no such bound is known.
+
+        Called by evaluations that sum over z, for the error of leaving some out.
+        """
+        return None
+
     @abstractmethod
     def reconstruction(self, images: Tensor, decoded: Tensor) -> Tensor:
         """The training cost -ln p(x | z) - `constant`, in nats [B]. Called by estimators and by families' costs."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-VERSION = "1"
-"""Of the switches on CUDA devices; raised when results there change. It is part of the identity of runs on CUDA."""
+VERSION = "2"
+"""Of the switches and kernels on CUDA devices; raised when results there change. It is part of the identity of runs on CUDA."""
 WORKSPACE = ":4096:8"
 """The workspace with which cuBLAS gives the same numbers every time (NVIDIA, cuBLAS: results reproducibility)."""
 

@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from latentbench.blocks.lasso import kkt_residual
 from latentbench.measure import Measure
 from latentbench.models.codes import Code, PointCode
 from latentbench.models.family import Inference, PointFamily
@@ -24,8 +25,6 @@ from latentbench.models.network import dictionary_of
 from latentbench.models.objective import Loss, Step
 from latentbench.part import Assembly, Options
 
-ROWS = 256
-"""Images that are inferred together on the CPU."""
 SCHEDULE = re.compile(r"^\s*([0-9.eE+-]+)\s*:\s*([0-9.eE+-]+)\s*:\s*([0-9.eE+-]+)\s*$")
 
 
@@ -61,14 +60,12 @@ class L1Schedule:
         return min(value, self.end) if self.step >= 0 else max(value, self.end)
 
 
-class SparseCodingOptions(Options):
-    """Options of every sparse coder."""
+class L1Options(Options):
+    """Options of every sparse coder, however it infers."""
 
     l1_weight: float | str = Field(0.1, description="lambda, a number or a schedule start:end:step.")
     l1_every: float = Field(5.0, gt=0, description="Epochs between two steps of the schedule of lambda.")
-    iterations: int = Field(900, gt=0, description="Iterations of inference.")
     non_negative: bool = Field(True, description="Whether codes are kept from being negative, as in the paper.")
-    tolerance: float = Field(0.0, ge=0, description="Inference ends when no code changes by more in an iteration; 0: never before its iterations.")
 
     @field_validator("l1_weight")
     @classmethod
@@ -81,6 +78,13 @@ class SparseCodingOptions(Options):
     def scaled(self, factor: float) -> Self:
         """The schedule of lambda is part of the run's length."""
         return self.model_copy(update={"l1_every": self.l1_every * factor})
+
+
+class SparseCodingOptions(L1Options):
+    """Options of a sparse coder that infers in iterations."""
+
+    iterations: int = Field(900, gt=0, description="Iterations of inference.")
+    tolerance: float = Field(0.0, ge=0, description="Inference ends when no code changes by more in an iteration; 0: never before its iterations.")
 
 
 class SparseCode(PointCode):
@@ -121,11 +125,12 @@ class SparseCoder(PointFamily):
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)
-        assert isinstance(options, SparseCodingOptions)
+        assert isinstance(options, L1Options)
         self.sparse_coding_options = options
         self.schedule = L1Schedule.parse(options.l1_weight)
         self.register_buffer("l1", torch.tensor(self.schedule.start))
         self.l1: Tensor
+        self._read: tuple[Tensor, int, float] | None = None
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
@@ -136,7 +141,14 @@ class SparseCoder(PointFamily):
 
     @abstractmethod
     def infer(self, images: Tensor, dictionary: Tensor) -> Tensor:
-        """Codes [B, K] of flat images [B, M] for the dictionary [M, K] of unit-norm columns, at the L1 weight `self.l1`."""
+        """Codes [B, K] of flat images [B, M] for the dictionary [M, K] of unit-norm columns, at the L1 weight `self.threshold`."""
+
+    @property
+    def threshold(self) -> float:
+        """lambda as a number; the host waits for the device where the buffer `l1` was changed since it was read."""
+        if self._read is None or self._read[0] is not self.l1 or self._read[1] != self.l1._version:
+            self._read = self.l1, self.l1._version, float(self.l1)
+        return self._read[2]
 
     def encode(self, images: Tensor, inference: Inference) -> SparseCode:
         """The inferred codes of `images`."""
@@ -165,33 +177,3 @@ class SparseCoder(PointFamily):
         dictionary, _ = dictionary_of(decoder)
         with torch.no_grad():
             dictionary /= torch.linalg.vector_norm(dictionary, dim=0).clamp(min=torch.finfo(dictionary.dtype).tiny)
-
-
-def batches(drive: Tensor) -> list[slice]:
-    """Parts of a batch [B, K] that are inferred one after the other; on the CPU small ones, which stay in the processor's cache."""
-    rows = ROWS if drive.device.type == "cpu" else max(len(drive), 1)
-    return [slice(start, start + rows) for start in range(0, len(drive), rows)]
-
-
-def soft_threshold(u: Tensor, l1: float, non_negative: bool, out: Tensor) -> Tensor:
-    """max(u - l1, 0), or sign(u) max(|u| - l1, 0) for codes of both signs, written to `out`, which is another tensor."""
-    if non_negative:
-        return torch.sub(u, l1, out=out).clamp_(min=0)
-    return torch.sub(u, torch.clamp(u, -l1, l1, out=out), out=out)
-
-
-def kkt_residual(z: Tensor, correlation: Tensor, l1: Tensor | float, non_negative: bool) -> Tensor:
-    """By how much codes miss the conditions for an optimum of 1/2 |x - Phi z|^2 + l1 |z|_1 [B], 0 at the optimum.
-
-    With c = Phi' (x - Phi z) these are c_k = l1 sign z_k where z_k is not 0, and |c_k| <= l1 (c_k <= l1 for non-negative codes) where it is.
-
-    Args:
-        z: codes [B, K].
-        correlation: c [B, K].
-        l1: lambda.
-        non_negative: whether codes must not be negative; one that is misses by its size too.
-    """
-    active = (correlation - l1 * z.sign()).abs()
-    silent = ((correlation if non_negative else correlation.abs()) - l1).clamp(min=0)
-    missed = torch.where(z == 0, silent, active)
-    return (torch.maximum(missed, -z) if non_negative else missed).amax(1)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import AbstractContextManager
 
-import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution, Normal, kl_divergence
 
+from latentbench.blocks.seeded import seeded
 from latentbench.errors import UserError
 from latentbench.models.codes import Posterior, estimate_kl
 from latentbench.models.family import AmortisedFamily
-from latentbench.streams import forked
 
 
 class TorchPosterior(Posterior):
@@ -20,6 +18,7 @@ class TorchPosterior(Posterior):
 
     def __init__(self, q: Distribution, p: Distribution, estimated: bool = False) -> None:
         self.q, self.p, self.estimated = q, p, estimated
+        self.is_normal = isinstance(q, Normal)
 
     @property
     def mean(self) -> Tensor:
@@ -33,12 +32,12 @@ class TorchPosterior(Posterior):
 
     def rsample(self, temperature: float, generator: Generator) -> Tensor:
         """The distribution's own reparameterised sample, drawn in a seeded fork of torch's global state."""
-        with _seeded(generator):
+        with seeded(generator):
             return self.q.rsample()
 
     def sample(self, generator: Generator) -> Tensor:
         """The distribution's own sample, drawn in a seeded fork of torch's global state."""
-        with _seeded(generator):
+        with seeded(generator):
             return self.q.sample()
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -83,8 +82,3 @@ class TorchFamily(AmortisedFamily):
         """The prior."""
         p = self.prior_distribution(batch)
         return TorchPosterior(p, p)
-
-
-def _seeded(generator: Generator) -> AbstractContextManager[None]:
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-    return forked(int(seed), generator.device)

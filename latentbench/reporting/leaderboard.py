@@ -1,186 +1,162 @@
-"""Leaderboards: a metric of stored runs, mean and interval over seeds, as a table of settings against settings."""
+"""Leaderboards: metrics of stored runs, mean and interval over seeds, as a table of settings against settings, with what can be told apart."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from latentbench.errors import UserError
-from latentbench.registry import load_registry
-from latentbench.reporting.query import Query, select
-from latentbench.reporting.statistics import CAPTION, Cell, over_seeds
-from latentbench.results.selection import column_of, settings_of
+from latentbench.reporting.board import AUTOMATIC, Board, Context, board_of
+from latentbench.reporting.comparison import Cell, Column, Comparison, Key
+from latentbench.reporting.contrasts import Judged, Statistics
+from latentbench.reporting.gathering import Gathered, Place
+from latentbench.reporting.query import Query
+from latentbench.reporting.selecting import declarations
+from latentbench.reporting.statistics import half_width
+from latentbench.results.asked import Asked
+from latentbench.results.selection import column_of
 
-AUTOMATIC = ("family", "estimator", "estimator_options.covariance", "encoder", "decoder", "dataset", "latent_dim", "beta")
-"""Settings that name rows by themselves where they vary, when a query names no rows."""
-MAX_SETTINGS_SHOWN = 5
-"""Settings that vary, of those that a message names."""
-Key = tuple[str, ...]
-"""The values of the settings that name a row, or a column."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A leaderboard. `cells[row][column]` is a `Cell` or None; `best` holds the positions of the best cells of every column."""
-
-    query: Query
-    rows: Sequence[Key]
-    columns: Sequence[Key]
-    cells: Sequence[Sequence[Cell | None]]
-    best: frozenset[tuple[int, int]]
-    better: str | None
-    notes: Sequence[str]
+CAPTIONS = {
+    "t": "{:g} % Student t interval over seeds",
+    "paper": "the paper's {:g} % bar, t sd / sqrt(n) with a standard deviation that divides by n",
+}
+DEFAULT = Statistics()
 
 
-def compare(stores: Sequence[Path], query: Query, better: Mapping[str, str] | None = None) -> Comparison:
-    """The leaderboard of one metric over one or more results folders.
+def compare(
+    stores: Sequence[Path], query: Query, statistics: Statistics = DEFAULT, metrics: Sequence[str] = (), asked: Asked | None = None
+) -> Comparison:
+    """The leaderboard of one or more metrics over one or more results folders.
 
     Args:
         stores: results folders.
-        query: what to show.
-        better: metric -> `lower` or `higher`, by default what the registered evaluations declare. Rows of other metrics are in the order of their
-            names, and none is the best.
+        query: what to show, and its first metric.
+        statistics: intervals, the level and the family of tests, and the row that others are compared with.
+        metrics: further metrics, side by side with the first.
+        asked: the suite whose runs and evaluations alone are shown, with their seeds that were not run counted.
 
     Raises:
         UserError: a folder has no results, nothing matches, a name is unknown, or a cell would average over a setting that varies.
     """
-    values = select(stores, query)
-    query = replace(query, rows=tuple(query.rows) or _automatic(values, query.columns))
-    places = _places(values, query)
-    _check_constants(values, places, query)
-    unnamed = _Unnamed.of(values, (*query.rows, *query.columns))
-    columns = {name: values[name].tolist() for name in ("run_id", "seed", "value", "kind", "interval")}
-    cells = {place: _cell({name: [column[i] for i in at] for name, column in columns.items()}, at, unnamed) for place, at in places.items()}
-    notes = [*_notes(values, cells.values()), *_mixed_devices(values, places.values())]
-    direction = (load_registry().better() if better is None else better).get(query.metric)
-    return _arranged(query, cells, direction, notes)
+    context = Context(stores, statistics, asked, declarations(stores))
+    boards = [board_of(replace(query, metric=metric), context) for metric in (query.metric, *metrics)]
+    first = boards[0]
+    if any(board.rows != first.rows for board in boards):
+        raise UserError("the metrics' rows are named by different settings; name them with --rows")
+    return _joined(boards, query, statistics)
 
 
-def _automatic(values: pd.DataFrame, columns: Sequence[str]) -> Key:
-    """The settings that name the rows of a query that names none."""
-    varying = [name for name in AUTOMATIC if name not in columns and column_of(values, name).nunique() > 1]
-    return tuple(varying) or ("family",)
+def _joined(boards: Sequence[Board], query: Query, statistics: Statistics) -> Comparison:
+    """The boards of several metrics side by side: columns by name, rows by their mean rank, or by their values in the first column, best first."""
+    keys = sorted({column for board in boards for _, column in board.cells}, key=_natural)
+    columns = [(board, key) for key in keys for board in boards if any(key == column for _, column in board.cells)]
+    rows = sorted({row for board in boards for row, _ in board.cells}, key=_natural)
+    ranks = _mean_ranks(rows, columns) if len(boards) == 1 else None
+    order = sorted(range(len(rows)), key=lambda i: ranks[i] if ranks else _place_in(rows[i], *columns[0]))
+    return Comparison(
+        row_names=tuple(boards[0].rows),
+        column_names=tuple(query.columns),
+        rows=[rows[i] for i in order],
+        columns=[Column(board.metric, key, board.measure.better if board.measure else None) for board, key in columns],
+        cells=[[_cell(board, (rows[i], key), statistics) for board, key in columns] for i in order],
+        split=query.split,
+        interval=_caption(boards, statistics),
+        measures={board.metric: board.measure for board in boards if board.measure is not None},
+        ranks=[ranks[i] for i in order] if ranks and len(rows) > 1 else None,
+        constant=_constant(boards, query),
+        footnotes={mark: text for board in boards for mark, text in board.footnotes.texts.items()},
+        notes=list(dict.fromkeys(note for board in boards for note in board.notes)),
+        baseline=boards[0].baseline,
+        hidden=dict(sum((board.hidden for board in boards), Counter())),
+    )
 
 
-def _places(values: pd.DataFrame, query: Query) -> dict[tuple[Key, Key], list[int]]:
-    """Row and column of every cell -> the positions in `values` of what it shows."""
-    texts = {name: column_of(values, name).tolist() for name in (*query.rows, *query.columns)}
-    places: dict[tuple[Key, Key], list[int]] = {}
-    for position in range(len(values)):
-        row, column = (tuple(texts[name][position] for name in names) for names in (query.rows, query.columns))
-        places.setdefault((row, column), []).append(position)
-    return places
+def _cell(board: Board, place: Place, statistics: Statistics) -> Cell | None:
+    gathered = board.cells.get(place)
+    if gathered is None:
+        return None
+    marks = board.footnotes.of(place)
+    if gathered.summary is not None:
+        summary = gathered.summary
+        return Cell(summary.value, summary.low, summary.high, censored=summary.censored, marks=marks)
+    values, known = np.array(list(gathered.values.values()), dtype=float), board.judged.get(place, Judged())
+    mean = float(values.mean()) if len(values) else float("nan")
+    half = half_width(values, statistics.confidence, statistics.interval)
+    counts = {name: len(getattr(gathered, name)) for name in ("failed", "nan", "infinite")}
+    return Cell(
+        mean,
+        None if half is None else mean - half,
+        None if half is None else mean + half,
+        len(values),
+        **counts,
+        missing=len(gathered.missing) + len(gathered.unmeasured),
+        letters=known.letters,
+        rank=known.rank,
+        star=known.star,
+        contrast=known.contrast,
+        marks=marks,
+    )
 
 
-def _check_constants(values: pd.DataFrame, places: Mapping[tuple[Key, Key], Sequence[int]], query: Query) -> None:
-    """Raise a UserError where costs of one data set in a column leave out different constants of their likelihoods."""
-    if "less_constant" not in values:
-        return
-    counts = values["value"].notna() & values["cost_constant"].notna() & (values["less_constant"] == True)  # noqa: E712  # it may be missing
-    if not counts.any():
-        return
-    costs = dict(zip(counts.index[counts], values.loc[counts, "cost_constant"], strict=True))
-    datasets = (column_of(values, "dataset") + column_of(values, "dataset_options")).tolist()
-    found: dict[tuple[Key, str], set[float]] = {}
-    for (_, column), positions in places.items():
-        for position in positions:
-            if position in costs:
-                found.setdefault((column, datasets[position]), set()).add(costs[position])
-    mixed = next((sorted(different) for different in found.values() if len(different) > 1), None)
-    if mixed is not None:
-        likelihoods = ", ".join(sorted(set(column_of(values[counts], "likelihood"))))
-        raise UserError(
-            f"a column would compare '{query.metric}' of runs whose likelihoods leave different constants out of it "
-            f"({', '.join(f'{constant:g}' for constant in mixed)} nats an image; likelihoods: {likelihoods}); choose with --only likelihood=..., "
-            "or name the likelihood and its options with --columns"
-        )
+def _caption(boards: Sequence[Board], statistics: Statistics) -> str:
+    """What intervals are."""
+    kinds = {_kind(board, cell) for board in boards for cell in board.cells.values()}
+    texts = {
+        "runs": CAPTIONS[statistics.interval].format(100 * statistics.confidence),
+        "published": "of published values as published" if len(kinds) > 1 else "as published",
+        "derived": "of values of several runs over resampled seeds",
+    }
+    return "; ".join(text for kind, text in texts.items() if kind in kinds)
 
 
-@dataclass(frozen=True)
-class _Unnamed:
-    """The settings that vary in a table and name neither rows nor columns, as texts by position; and those that do name them."""
-
-    varying: Mapping[str, Mapping[int, str]]
-    named: Mapping[str, Mapping[int, str]]
-
-    @classmethod
-    def of(cls, values: pd.DataFrame, named: Sequence[str]) -> _Unnamed:
-        """Of the rows that have a value."""
-        finished = values[values["value"].notna()]
-        columns = {name: column_of(finished, name) for name in settings_of(finished) if name not in named}
-        varying = {name: _by_position(column) for name, column in columns.items() if column.nunique() > 1}
-        return cls(varying, {name: _by_position(column_of(finished, name)) for name in named})
-
-    def check(self, positions: Sequence[int]) -> None:
-        """Raise a UserError if the rows at `positions` differ in a setting that is not named."""
-        found = {name: sorted({texts[i] for i in positions}) for name, texts in self.varying.items()}
-        found = {name: texts for name, texts in found.items() if len(texts) > 1}
-        if found:
-            names = sorted(found, key=lambda name: name != "store")  # runs of different folders differ in much else too
-            values = "; ".join(f"{name}: {', '.join(text or 'none' for text in found[name])}" for name in names[:MAX_SETTINGS_SHOWN])
-            others = f"; and {len(names) - MAX_SETTINGS_SHOWN} others" if len(names) > MAX_SETTINGS_SHOWN else ""
-            place = ", ".join(f"{name}={texts[positions[0]]}" for name, texts in self.named.items())
-            raise UserError(
-                f"the cell {place} would average over settings that vary: {values}{others}. "
-                f"Name them with --rows or --columns, as --columns {names[0]}, or choose with --only {names[0]}=..."
-            )
+def _kind(board: Board, cell: Gathered) -> str:
+    """What a cell's interval is of."""
+    if cell.summary is None:
+        return "runs"
+    return "derived" if "note" in board.values else "published"
 
 
-def _by_position(column: pd.Series[str]) -> dict[int, str]:
-    return dict(zip(column.index.to_numpy().tolist(), column.tolist(), strict=True))
+def _mean_ranks(rows: Sequence[Key], columns: Sequence[tuple[Board, Key]]) -> list[float] | None:
+    """The rows' mean ranks over the columns; None where columns cannot be compared, as a row
+    has fewer than two seeds in one, or no direction is better."""
+    ranks: list[list[int]] = []
+    for board, key in columns:
+        if board.measure is None or board.measure.better is None or any((row, key) not in board.cells for row in rows):
+            return None
+        if any(len(board.cells[row, key].values) < 2 for row in rows):
+            return None
+        costs = [_cost(board, (row, key)) for row in rows]
+        ranks.append([1 + sum(other < cost for other in costs) for cost in costs])
+    return [float(np.mean(mine)) for mine in zip(*ranks, strict=True)]
 
 
-def _cell(columns: Mapping[str, Sequence[Any]], positions: Sequence[int], unnamed: _Unnamed) -> Cell:
-    """The cell of the rows at `positions`, of which `columns` has ids, seeds and values.
-
-    Raises:
-        UserError: the rows differ in a setting that is not named, are several summaries, or repeat a seed.
-    """
-    finished = [i for i, value in enumerate(columns["value"]) if not pd.isna(value)]
-    unnamed.check([positions[i] for i in finished])
-    if finished and columns["kind"][finished[0]] == "summary":
-        if len(finished) > 1:
-            raise UserError(f"{len(finished)} summaries fall into one cell; name more settings with --rows or --columns")
-        interval = columns["interval"][finished[0]]
-        return Cell(float(columns["value"][finished[0]]), None if pd.isna(interval) else float(interval), None)
-    counts = Counter(columns["seed"][i] for i in finished)
-    repeated = [columns["run_id"][i] for i in finished if counts[columns["seed"][i]] > 1]
-    if repeated:
-        ids = ", ".join(repeated[:4])
-        raise UserError(f"{len(repeated)} runs of one cell share seeds and all their settings ({ids}, ...): they cannot be averaged over seeds")
-    return over_seeds(np.array([columns["value"][i] for i in finished], dtype=float), len(positions) - len(finished))
+def _place_in(row: Key, board: Board, key: Key) -> tuple[bool, float]:
+    """To sort rows by a column: best first where it is known what is better, else as they were; rows without a value last."""
+    if (row, key) not in board.cells or np.isnan(_cost(board, (row, key))):
+        return True, 0.0
+    return False, _cost(board, (row, key)) if board.measure and board.measure.better else 0.0
 
 
-def _arranged(query: Query, cells: Mapping[tuple[Key, Key], Cell], better: str | None, notes: Sequence[str]) -> Comparison:
-    """The table: columns by name, and rows by their mean rank, best first, if it is known what is better."""
-    columns = sorted({column for _, column in cells}, key=_natural)
-    rows = sorted({row for row, _ in cells}, key=_natural)
-    best: set[tuple[int, int]] = set()
-    if better:
-        costs = {place: cell.mean if better == "lower" else -cell.mean for place, cell in cells.items() if not cell.empty}
-        ordered: dict[Key, list[float]] = {column: [] for column in columns}
-        for (_, column), cost in costs.items():
-            insort(ordered[column], cost)
-        rows.sort(key=lambda row: _rank([(costs[row, column], ordered[column]) for column in columns if (row, column) in costs]))
-        best = {
-            (i, j)
-            for i, row in enumerate(rows)
-            for j, column in enumerate(columns)
-            if len(ordered[column]) > 1 and costs.get((row, column)) == ordered[column][0]
-        }
-    return Comparison(query, rows, columns, [[cells.get((row, column)) for column in columns] for row in rows], frozenset(best), better, notes)
+def _cost(board: Board, place: Place) -> float:
+    """A cell's mean, with the sign by which the smallest is best."""
+    cell = board.cells[place]
+    mean = cell.summary.value if cell.summary else float(np.mean(list(cell.values.values()))) if cell.values else float("nan")
+    return -mean if board.measure and board.measure.better == "higher" else mean
 
 
-def _rank(costs: Sequence[tuple[float, Sequence[float]]]) -> tuple[int, float]:
-    """Mean rank of a row's costs among the ordered costs of their columns; a row without any comes last."""
-    return (0, float(np.mean([bisect_left(column, cost) for cost, column in costs]))) if costs else (1, 0.0)
+def _constant(boards: Sequence[Board], query: Query) -> dict[str, str]:
+    """Settings of all that is shown that name no rows or columns, for the caption."""
+    found: dict[str, set[str]] = {}
+    for board in boards:
+        at = sorted({i for cell in board.cells.values() for i in cell.at})
+        for name in AUTOMATIC:
+            if name not in (*board.rows, *query.columns):
+                found.setdefault(name, set()).update(column_of(board.values, name).iloc[at])
+    return {name: next(iter(texts)) for name, texts in found.items() if len(texts) == 1 and texts != {""}}
 
 
 def _natural(key: Key) -> tuple[tuple[int, float, str], ...]:
@@ -192,30 +168,3 @@ def _natural(key: Key) -> tuple[tuple[int, float, str], ...]:
         except ValueError:
             parts.append((1, 0.0, text))
     return tuple(parts)
-
-
-def _notes(values: pd.DataFrame, cells: Iterable[Cell]) -> list[str]:
-    finished = values[values["value"].notna()]
-    notes = []
-    if (finished["kind"] == "summary").any():
-        sources = ", ".join(sorted(set(finished.loc[finished["kind"] == "summary", "source"])))
-        notes.append(f"values and intervals as published ({sources})")
-    counts = sorted({cell.n for cell in cells if cell.n})
-    if counts:
-        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        notes.append(f"{CAPTION} (n = {seeds})")
-    if "estimate" in finished and (finished["estimate"] == True).any():  # noqa: E712  # it may be missing
-        notes.append(f"of {int((finished['estimate'] == True).sum())} runs the KL is an estimate by samples")  # noqa: E712
-    failed = values[values["value"].isna()]
-    if len(failed):
-        notes.append(f"{len(failed)} runs failed and have no value")
-    return notes
-
-
-def _mixed_devices(values: pd.DataFrame, places: Iterable[Sequence[int]]) -> list[str]:
-    """A note where cells average over runs on different models of GPU, whose numbers differ by rounding."""
-    if "device_name" not in values:
-        return []
-    gpus = values["device_name"].where((values["device"] == "cuda") & values["value"].notna())
-    mixed = [found for at in places if len(found := set(gpus.iloc[list(at)].dropna())) > 1]
-    return [f"{len(mixed)} cells mix models of GPU: {', '.join(sorted(set().union(*mixed)))}"] if mixed else []

@@ -1,71 +1,56 @@
-"""Stored runs as text."""
+"""Stored runs as a table."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from tabulate import tabulate
+from latentbench.failure import Failure
+from latentbench.reporting.failures import failures_text, grouped
+from latentbench.reporting.text import table
+from latentbench.results.lookup import stored
 
-from latentbench.errors import UserError
-from latentbench.reporting.query import stored
-from latentbench.results.store import Store
-from latentbench.results.tables import TABLES
-
-COLUMNS = ["run_id", "status", "family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "beta", "seed", "wall_seconds"]
-
-
-def runs_text(results: Path) -> str:
-    """Every stored run in a line.
-
-    Raises:
-        UserError: the folder has no results.
-    """
-    frame = stored(results).read("runs", COLUMNS)
-    frame = frame.astype(object).where(frame.notna(), "")
-    lines = tabulate(frame.to_records(index=False).tolist(), COLUMNS, tablefmt="simple", floatfmt=".4g")
-    return f"{lines}\n\n{len(frame)} runs in {results}"
+COLUMNS = ("run_id", "status", "family", "estimator", "dataset", "encoder", "decoder", "latent_dim", "beta", "seed", "wall_seconds")
+HEADER = ("run", "outcome", "family", "estimator", "dataset", "networks", "K", "beta", "seed", "seconds")
+FAILURE = ("failure_kind", "failure_message")
+EVERYTHING: Mapping[str, Sequence[Any]] = MappingProxyType({})
 
 
-def run_text(results: Path, prefix: str) -> str:
-    """All that is stored of the run whose id begins with `prefix`.
+def runs_text(results: Path, only: Mapping[str, Sequence[Any]] = EVERYTHING, failed: bool = False) -> str:
+    """Every stored run in a line, and why those that failed did.
+
+    Args:
+        results: the results folder.
+        only: the values that settings may have, as `--only` gives them.
+        failed: leave out the runs that have not failed; a trained run fails when an evaluation of it does.
 
     Raises:
-        UserError: the folder has no results, or not exactly one such run.
+        UserError: the folder has no results, or no run has one of the values.
     """
     store = stored(results)
-    runs = store.read("runs")
-    found = runs[[run_id.startswith(prefix) for run_id in runs["run_id"]]]
-    if len(found) != 1:
-        several = f"{len(found)} runs begin with '{prefix}': {', '.join(found['run_id'].head(5))}" if len(found) else f"no run begins with '{prefix}'"
-        raise UserError(f"{results}: {several}; `latentbench list runs --results {results}` lists all {len(runs)}")
-    row = found.iloc[0].dropna()
-    titles = store.evaluation_titles()
-    measured = [name for name in TABLES["metrics"] if not name.startswith(("run", "evaluation"))]
-    return "\n\n".join(
-        [
-            tabulate([(key, _pretty(value)) for key, value in row.items()], tablefmt="plain", disable_numparse=True),
-            *_rows(store, "evaluations", row["run_id"], ["evaluation_id", "version", "started", "seconds", "host"], titles),
-            *_rows(store, "metrics", row["run_id"], measured, titles),
-        ]
-    )
+    found = store.rows("runs", None if only else [*COLUMNS, *FAILURE])
+    if only:
+        from latentbench.results.selection import selected  # with pandas, which takes longer than all else here
+
+        found = selected(found, only)
+    rows = found.to_pylist()
+    failures = {row["run_id"]: failure for row in rows if (failure := Failure.from_row(row)) is not None}
+    shown = [row for row in rows if row["run_id"] in failures] if failed else rows
+    lines = [table([_line(row, failures.get(row["run_id"])) for row in sorted(shown, key=_order)], HEADER)] if shown else []
+    counts = f"{len(rows)} runs in {results}" + (f", {len(failures)} of them failed" if failures or failed else "")
+    return "\n".join([*lines, "", counts, *failures_text(grouped(failures.items()))]).lstrip("\n")
 
 
-def _rows(store: Store, table: str, run_id: str, columns: Sequence[str], titles: Mapping[str, str]) -> list[str]:
-    """The rows that a table has of a run, each with the evaluation and its options; nothing if there are none."""
-    rows = store.read(table)
-    mine = rows[rows["run_id"] == run_id]
-    if not len(mine):
-        return []
-    plain = mine.astype(object).where(mine.notna(), "").to_dict("records")
-    body = [(titles.get(row["evaluation_id"], row["evaluation"]), *(row[name] for name in columns)) for row in plain]
-    return [tabulate(body, ("evaluation", *columns), tablefmt="simple", floatfmt=".5g")]
+def _line(row: Mapping[str, Any], failure: Failure | None) -> list[str]:
+    outcome = f"failed: {failure.kind}" if failure else row["status"]
+    networks = "|".join(row[name] for name in ("encoder", "decoder") if row[name])
+    values = [row["run_id"], outcome, row["family"], row["estimator"], row["dataset"], networks, row["latent_dim"], row["beta"], row["seed"]]
+    return ["" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value) for value in (*values, row["wall_seconds"])]
 
 
-def _pretty(value: Any) -> str:
-    """The value of a column; nested settings as `key: value` lines."""
-    if isinstance(value, str) and value.startswith("{"):
-        return "\n".join(f"{key}: {inner}" for key, inner in json.loads(value).items()) or "-"
-    return str(value)
+def _order(row: Mapping[str, Any]) -> list[tuple[bool, Any]]:
+    """Runs that differ in their seed alone follow each other; what a run does not have comes last."""
+    names = ("dataset", "family", "estimator", "encoder", "decoder", "latent_dim", "beta", "seed", "run_id")
+    return [(row[name] is None, row[name]) for name in names]

@@ -6,8 +6,9 @@ them, any other those of its evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from latentbench.errors import UserError
 from latentbench.files import listed
+from latentbench.results.arrow import SEPARATOR, empty, texts
 from latentbench.results.tables import TABLES, DamagedError, check_json, compact_number, damaged, read_fragment, table_schema
 
 if TYPE_CHECKING:
@@ -30,6 +32,20 @@ UNFINISHED_MERGE = ".merging"
 """The file in a results folder that `latentbench merge` has not finished."""
 READ_AGAIN = 100
 """How often a table is listed again because a file of it has gone."""
+
+
+_KEPT: ContextVar[dict[tuple[Path, str], pa.Table] | None] = ContextVar("_KEPT", default=None)
+"""Tables that were read already, by folder and name; None outside of `read_once`."""
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read every table once, and whole: what shows a folder from all sides shows one state of it, and thousands of fragments take seconds to read."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 class _ChangedError(Exception):
@@ -75,7 +91,13 @@ class Tables:
     def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A whole table as `read`, in pyarrow's form."""
         self.check_whole()
-        return self.steadily(partial(self._rows, table, list(columns or TABLES[table])), table)
+        names, kept = list(columns or TABLES[table]), _KEPT.get()
+        if kept is None:
+            return self.steadily(partial(self._rows, table, names), table)
+        key = (self.path.resolve(), table)
+        if key not in kept:
+            kept[key] = self.steadily(partial(self._rows, table, list(TABLES[table])), table)
+        return kept[key].select(names)
 
     def steadily(self, read: Callable[[], T], table: str) -> T:
         """What `read` returns; it is called again where files have gone since they were listed, as by compaction: what replaces them is there."""
@@ -93,13 +115,13 @@ class Tables:
         parts = [(path, read_fragment(path, table, wanted)) for path in own]
         if compact is not None:
             part = read_fragment(compact, table, wanted)
-            replaced = pc.is_in(_joined(part, keys), pa.array([path.stem for path in own], pa.string()))
-            replaced = pc.or_(replaced, pc.is_in(part["run_id"], pa.array(sorted(changed), pa.string())))
+            replaced = pc.is_in(_joined(part, keys), texts(path.stem for path in own))
+            replaced = pc.or_(replaced, pc.is_in(part["run_id"], texts(sorted(changed))))
             parts.append((compact, part.filter(pc.invert(replaced))))
         now, changed_now = self.compaction()
         if now != number or (compact is not None and (changed ^ changed_now) & set(part["run_id"].unique().to_pylist())):
             raise _ChangedError
-        whole = pa.concat_tables([table_schema(table).remove_metadata().empty_table().select(names), *(part.select(names) for _, part in parts)])
+        whole = pa.concat_tables([empty(table_schema(table).remove_metadata()).select(names), *(part.select(names) for _, part in parts)])
         check_json([(path, part.select(names)) for path, part in parts], whole)
         if keys:
             _check_copies(table, parts, keys)
@@ -133,12 +155,16 @@ def _newest(files: Iterable[Path], number: int) -> Path | None:
 
 def _joined(part: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
     """The name of the fragment that would hold each row."""
-    return pc.binary_join_element_wise(*(part[key] for key in keys), "-") if len(keys) > 1 else part["run_id"]
+    return pc.binary_join_element_wise(*(part[key] for key in keys), SEPARATOR) if len(keys) > 1 else part["run_id"]
 
 
 def _check_copies(table: str, parts: Sequence[tuple[Path, pa.Table]], keys: Sequence[str]) -> None:
     """Raise a UserError where two files have rows of one run (and evaluation), or a run has two rows in `runs`."""
-    names = pa.chunked_array([chunk for _, part in parts for chunk in _joined(part, keys).chunks], pa.string())
+    joined = [_joined(part, keys) for _, part in parts]
+    once = pa.chunked_array([chunk for one in joined for chunk in (one.chunks if table == "runs" else [one.unique()])], pa.string())
+    if pc.count_distinct(once).as_py() == len(once):
+        return
+    names = pa.chunked_array([chunk for one in joined for chunk in one.chunks], pa.string())
     rows = pa.table({"name": names, "file": np.repeat(np.arange(len(parts)), [len(part) for _, part in parts])})
     if table != "runs":
         rows = rows.group_by(["name", "file"]).aggregate([])

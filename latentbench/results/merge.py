@@ -29,7 +29,7 @@ KEY = ["evaluation_id", "split", "metric", "index_name", "index"]
 """What tells the metrics of one run apart."""
 OF_EVALUATIONS = ("evaluations", "units", "metrics")
 """Tables with a fragment a run and evaluation, in the order in which they are written."""
-WRITTEN = (*TABLES, "arrays", "checkpoints", "pictures", "logs")
+WRITTEN = (*TABLES, "arrays", "checkpoints", "pictures", "logs", "plugins")
 """The folders that a merge writes."""
 
 
@@ -100,6 +100,7 @@ def merge(sources: Sequence[Path], into: Path, tolerance: float = TOLERANCE) -> 
         written += 1
         shared += len(having) > 1
     _write_summaries(folders, target)
+    writer.plugins(folders)
     remove(marker)
     return Merged(written, shared, conflicts, writer.damaged)
 
@@ -143,6 +144,11 @@ class _Writer:
             self._file(f"checkpoints/{self.target.checkpoint_path(run_id, share).name}", folders)
         self._file(f"logs/{run_id}.log", folders)
         self.target.write_rows("runs", run_id, [folders[0].runs[run_id]])
+
+    def plugins(self, folders: Sequence[_Folder]) -> None:
+        """Write the plugin files of all folders; those of one name mean the same."""
+        for name in dict.fromkeys(path.name for folder in folders for path in listed(folder.store.path / "plugins")):
+            self._file(f"plugins/{name}", folders)
 
     def _evaluations(self, run_id: str, folders: Sequence[_Folder]) -> None:
         """Write every evaluation, from the first folder that has its metrics."""

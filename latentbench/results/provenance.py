@@ -30,12 +30,17 @@ TRAINING = (
 EVALUATION = ("latentbench.execution.evaluate", *(f"latentbench.evaluation.{name}" for name in ("contract", "outcome", "trained")))
 """Modules of the core that decide how they are evaluated."""
 MODEL = (
+    *(f"latentbench.blocks.{name}" for name in ("arrivals", "arrivals_loop", "exponential", "limits", "logarithm", "logistic")),
+    *(f"latentbench.blocks.{name}" for name in ("lasso", "lasso_active_set", "lasso_compiled", "lasso_exact", "lasso_gap")),
+    *(f"latentbench.blocks.{name}" for name in ("lasso_ista", "lasso_lca", "lasso_newton")),
+    *(f"latentbench.blocks.{name}" for name in ("relaxed_categorical", "relaxed_poisson", "relaxed_poisson_gumbel", "seeded")),
+    *(f"latentbench.blocks.{name}" for name in ("indicators", "relaxed_poisson_triton", "smoothing")),
     *("latentbench.data.cache", "latentbench.data.dataset", "latentbench.part", "latentbench.streams"),
     *(f"latentbench.models.{name}" for name in ("codes", "estimator", "family", "iterative", "likelihood", "location_scale", "model")),
     *(f"latentbench.models.{name}" for name in ("network", "objective", "sparse_coding", "torch_family")),
 )
 """Modules of the core that decide what a model computes. What is in none of these lists plans, stores and shows."""
-PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic")
+PACKAGES = ("latentbench", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pydantic", "triton", "numba")
 MODULES = {"scikit-learn": "sklearn"}
 """Packages that are imported by another name."""
 

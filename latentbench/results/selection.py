@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from latentbench.errors import UserError, flagged, nearest, shortened, unknown
 from latentbench.numbers import same
@@ -22,26 +24,48 @@ NAMEABLE = [*(name for name in SETTINGS if name not in NESTED), "source", "store
 
 def column_of(values: pd.DataFrame, name: str) -> pd.Series[str]:
     """A setting of every row as text; empty where a run does not have it. Dotted names refer to options and training settings."""
-    outer, _, inner = name.partition(".")
-    if outer not in values:
-        return pd.Series("", index=values.index)
-    texts = {raw: _text(json.loads(raw).get(inner) if inner and isinstance(raw, str) else None if inner else raw) for raw in values[outer].unique()}
-    column: pd.Series[str] = values[outer].map(texts)
-    return column.fillna("")  # a missing value is not found under itself
+    return pd.Series(Texts(values)(name), index=values.index)
+
+
+class Texts:
+    """The settings of a table's rows as texts, as of `column_of`; many are asked for, so that columns are taken out of the table once."""
+
+    def __init__(self, values: pd.DataFrame) -> None:
+        self.values = values
+        self.columns: dict[str, list[Any]] = {}
+
+    def __call__(self, name: str) -> list[str]:
+        """The setting of every row."""
+        outer, _, inner = name.partition(".")
+        if outer not in self.values:
+            return [""] * len(self.values)
+        if outer not in self.columns:
+            self.columns[outer] = self.values[outer].tolist()
+        column = self.columns[outer]
+        texts = {raw: text_of(_object(raw).get(inner) if isinstance(raw, str) else None) if inner else text_of(raw) for raw in set(column)}
+        return [texts[raw] for raw in column]
 
 
 def settings_of(values: pd.DataFrame) -> Iterator[str]:
     """Every setting that identifies runs, dotted where nested, and the store: the same settings may come from several."""
     yield from NAMEABLE
     for outer in INSIDE:
-        inner = {key for raw in values.get(outer, pd.Series(dtype=object)).dropna().unique() for key in json.loads(raw)}
+        inner = {key for raw in set(values.get(outer, pd.Series(dtype=object)).tolist()) if isinstance(raw, str) for key in _object(raw)}
         yield from sorted(f"{outer}.{key}" for key in inner)
 
 
-def _text(value: Any) -> str:
+@lru_cache(maxsize=100_000)
+def _object(text: str) -> Mapping[str, Any]:
+    """A JSON object; settings of many runs have one text."""
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
+
+
+def text_of(value: Any) -> str:
+    """A setting as text, with all its digits; empty where a run does not have it."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(float(value)).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def check_name(name: str) -> None:
@@ -65,10 +89,21 @@ def matching(values: pd.DataFrame, only: Mapping[str, Sequence[Any]]) -> pd.Data
         found = sorted(set(column))
         wanted: set[str] = set()
         for value in allowed:
-            texts = {text for text in found if text == _text(value) or same(text, value)}
+            texts = {text for text in found if text == text_of(value) or same(text, value)}
             if found and not texts:
                 known = shortened(", ".join(text or "none" for text in found), 400)
                 raise UserError(f"--only {key}={flagged(value)}: no result has it{nearest(str(value), found)}; {key} in these results: {known}")
             wanted |= texts
         kept &= column.isin(wanted)
     return values[kept]
+
+
+def selected(runs: pa.Table, only: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """The rows of `runs`, all of its columns, whose settings have one of the values that `only` allows.
+
+    Raises:
+        UserError: a setting is unknown, or no row has one of the values.
+    """
+    for key in only:
+        check_name(key)
+    return runs.take(matching(runs.to_pandas(), only).index.to_list()) if only else runs

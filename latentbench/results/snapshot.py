@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from latentbench.failure import Failure
 from latentbench.results import tables
+from latentbench.results.arrow import distinct, records
 from latentbench.results.store import STATE, Store
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ class Snapshot:
     evaluated: Mapping[str, Set[str]]
 
     @classmethod
-    def read(cls, store: Store) -> Snapshot:
-        """The folder as it is now.
+    def read(cls, store: Store, evaluations: bool = True) -> Snapshot:
+        """The folder as it is now; without `evaluations` as if none had measured, which is quicker.
 
         Raises:
             UserError: something in it cannot be read.
         """
-        rows = {str(row["run_id"]): row for row in store.rows("runs", ["run_id", *STATE]).to_pylist()}
-        return cls(store, rows, _evaluated(store))
+        rows = {str(row["run_id"]): row for row in records(store.rows("runs", ["run_id", *STATE]))}
+        return cls(store, rows, _evaluated(store) if evaluations else {})
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -69,6 +70,6 @@ class Snapshot:
 
 def _evaluated(store: Store) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for row in store.rows("metrics", ["run_id", "evaluation_id"]).group_by(["run_id", "evaluation_id"]).aggregate([]).to_pylist():
-        found.setdefault(row["run_id"], set()).add(row["evaluation_id"])
+    for run_id, evaluation_id in distinct(store.rows("metrics", ["run_id", "evaluation_id"]), ["run_id", "evaluation_id"]):
+        found.setdefault(run_id, set()).add(evaluation_id)
     return found

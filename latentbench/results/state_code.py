@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from latentbench.imported import Sources
 from latentbench.results.provenance import changed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEY = "code"
 """The tensor of a saved state that holds the sources, as JSON."""
@@ -18,6 +19,8 @@ KEY = "code"
 
 def with_code(tensors: Mapping[str, Tensor], sources: Sources) -> dict[str, Tensor]:
     """A state's tensors, and the sources of the code that made them."""
+    import torch  # here, as commands that only read rows do without
+
     return {**tensors, KEY: torch.frombuffer(bytearray(json.dumps(dict(sources), sort_keys=True).encode()), dtype=torch.uint8).clone()}
 
 

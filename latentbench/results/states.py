@@ -7,19 +7,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentbench.failure import Failure
 from latentbench.imported import Sources
-from latentbench.part import Assembly, Part
-from latentbench.registry import Registry
 from latentbench.results.provenance import changed, evaluation_sources, training_sources
 from latentbench.results.snapshot import Snapshot
 from latentbench.results.state_code import other_code_in
 from latentbench.results.store import revision
 from latentbench.suites.evaluation_plan import EvaluationPlan
-from latentbench.suites.plan import Plan, Planned
 from latentbench.suites.run_state import MISSING, Kind, RunState
+
+if TYPE_CHECKING:  # torch comes with them, and who only reads rows does without
+    from latentbench.part import Assembly, Part
+    from latentbench.registry import Registry
+    from latentbench.suites.plan import Plan, Planned
 
 MAX_FILES_SHOWN = 4
 """How many of the source files that have changed a message names."""
@@ -54,7 +56,8 @@ def run_state(
         kind, reasons = Kind.STALE, [*stale, *without]
     else:
         kind, reasons = Kind.UNEVALUATED if lacking else Kind.DONE, [*without, *stale]
-    return RunState(kind, tuple(reasons), failure, trained, bool(model), lacking, outdated, revision(row, evaluated))
+    changed = ({"training": tuple(model)} if model else {}) | {f"evaluation {e}": tuple((measured or {})[e.id]) for e in outdated}
+    return RunState(kind, tuple(reasons), failure, trained, bool(model), lacking, outdated, changed, revision(row, evaluated))
 
 
 def with_states(plan: Plan, snapshot: Snapshot, registry: Registry) -> Plan:
@@ -101,7 +104,8 @@ def _state_of(item: Planned, snapshot: Snapshot, code: _Code) -> RunState:
     row, there = snapshot.rows.get(run_id), snapshot.evaluated.get(run_id, set())
     if run_id in snapshot.saved and row is None:
         files = other_code_in(snapshot.store.state_path(run_id), code.training(item.assembly))
-        return RunState(Kind.INTERRUPTED, (f"starts anew: its state was made by other code, {_listed(files)} changed",) if files else ())
+        reasons = (f"starts anew: its state was made by other code, {_listed(files)} changed",) if files else ()
+        return RunState(Kind.INTERRUPTED, reasons, changed={"saved state": tuple(files)} if files else {})
     if row is None:
         return MISSING
     model = code.changed(row["sources"], code.training(item.assembly)) if row["status"] == "done" else []

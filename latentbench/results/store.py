@@ -5,6 +5,7 @@
     history/    what training recorded                         summaries/         published or aggregated values
     arrays/     arrays for figures                             checkpoints/       trained models
     pictures/   what some of them look like                    states/            runs that are being trained, or were interrupted
+    plans/      what suites have asked for                     plugins/           copies of plugin files that runs use
 
 Every fragment is written to a temporary name and renamed, so a reader never sees half of one. The row in `runs` is written last: where it says
 `done`, the trained model is there, and so is every evaluation that did not fail; where an evaluation's metrics are, the rest of it is.
@@ -39,7 +40,7 @@ from latentbench.results.tensors import read_tensors, tensors_to_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue")
+FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue", "plans", "plugins")
 """What a results folder consists of."""
 LEFT_OVER_AFTER = 3600.0
 """Age in seconds from which a temporary file is what a killed process has left."""
@@ -119,7 +120,7 @@ class Store(Tables):
         """By evaluation id, the evaluation's name and options, as `active_units(rule=paper, threshold=0.01)`; ids that older versions have stored
         are not among them."""
         rows = self.read("evaluations", ["evaluation", "evaluation_id", "options"]).drop_duplicates("evaluation_id")
-        return {i: name + _as_words(json.loads(options or "{}")) for name, i, options in rows.itertuples(index=False, name=None)}
+        return {i: title(name, json.loads(options or "{}")) for name, i, options in rows.itertuples(index=False, name=None)}
 
     def state_of(self, run_id: str) -> tuple[dict[str, Any] | None, set[str]]:
         """A run's row, and the ids of its evaluations, as they are now."""
@@ -174,6 +175,10 @@ class Store(Tables):
         buffer = io.BytesIO()
         Image.fromarray(picture.cpu().numpy()).save(buffer, "PNG")
         self._write(self.path / "pictures" / run_id / f"{name}.png", buffer.getvalue(), run_id)
+
+    def write_plan(self, name: str, content: bytes) -> None:
+        """Write the record of a suite's plan."""
+        write_atomically(self.path / "plans" / f"{name}.parquet", content)
 
     def checkpoint_path(self, run_id: str, share: float = 1.0) -> Path:
         """Where the model of a run is: the trained one, or the one after a share of its training."""
@@ -271,5 +276,6 @@ def _kept_name(run_id: str, share: float) -> str:
     return run_id if share == 1 else f"{run_id}@{share:g}"
 
 
-def _as_words(options: Mapping[str, Any]) -> str:
-    return f"({', '.join(f'{key}={value}' for key, value in options.items())})" if options else ""
+def title(evaluation: str, options: Mapping[str, Any]) -> str:
+    """An evaluation as people name it, as `active_units(rule=paper, threshold=0.01)`."""
+    return f"{evaluation}({', '.join(f'{key}={value}' for key, value in options.items())})" if options else evaluation

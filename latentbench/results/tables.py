@@ -9,17 +9,20 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latentbench.errors import UserError
 from latentbench.files import opened
+from latentbench.results.arrow import texts
 from latentbench.suites.settings import Run
 
 SCHEMA_VERSION = 4
@@ -106,8 +109,8 @@ def to_bytes(table: str, rows: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def read_fragment(path: Path, table: str, columns: Sequence[str], run_id: str | None = None) -> pa.Table:
-    """Columns of a file of a table, of one run if its id is given; those that its schema version did not have yet are missing values.
+def read_fragment(path: Path, table: str, columns: Sequence[str], run_ids: str | Collection[str] | None = None) -> pa.Table:
+    """Columns of a file of a table, of one run, or of several, if ids are given; those that its schema version did not have yet are missing values.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -115,14 +118,12 @@ def read_fragment(path: Path, table: str, columns: Sequence[str], run_id: str | 
         UserError: it is damaged, is not a file of a latentbench store, or was written by a newer latentbench.
     """
     with opened(path) as file, _named(path):
-        source = pa.BufferReader(file.read()) if path.stat().st_size <= SMALL else file
+        small = path.stat().st_size <= SMALL
+        source = pa.BufferReader(file.read()) if small else file
         parquet = pq.ParquetFile(source, page_checksum_verification=True)
         there = _columns(path, table, parquet.schema_arrow, columns)
-        if run_id is None:
-            part = parquet.read(there)
-        else:
-            filters = [("run_id", "==", run_id)]
-            part = pq.read_table(source, columns=there, filters=filters, partitioning=None, page_checksum_verification=True)
+        ids = [run_ids] if isinstance(run_ids, str) else run_ids
+        part = parquet.read(there, use_threads=not small) if ids is None else _of_runs(parquet, there, sorted(ids))
         part.validate(full=True)
         for key in {"run_id", "evaluation_id"} & set(there):
             if part[key].null_count:
@@ -131,6 +132,21 @@ def read_fragment(path: Path, table: str, columns: Sequence[str], run_id: str | 
         if name not in there:
             part = part.add_column(place, name, pa.nulls(len(part), TABLES[table][name]))
     return part.replace_schema_metadata()
+
+
+def _of_runs(parquet: pq.ParquetFile, columns: Sequence[str], run_ids: Sequence[str]) -> pa.Table:
+    """The rows of runs, whose ids are sorted, from the row groups that may have some."""
+    place = parquet.schema_arrow.names.index("run_id")
+    known = [parquet.metadata.row_group(i).column(place).statistics for i in range(parquet.num_row_groups)]
+    groups = [i for i, told in enumerate(known) if told is None or not told.has_min_max or _within(run_ids, told.min, told.max)]
+    part = parquet.read_row_groups(groups, [*columns])
+    return part.filter(pc.is_in(part["run_id"], texts(run_ids)))
+
+
+def _within(run_ids: Sequence[str], first: str, last: str) -> bool:
+    """Whether one of the sorted ids lies between two."""
+    place = bisect_left(run_ids, first)
+    return place < len(run_ids) and run_ids[place] <= last
 
 
 def check_version(path: Path) -> None:

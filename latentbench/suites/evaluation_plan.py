@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from latentbench.errors import UserError, unknown
-from latentbench.evaluation.trained import Setting
-from latentbench.part import Part
-from latentbench.registry import Registry
-from latentbench.suites.resolve import PART_KINDS
 from latentbench.suites.settings import digest
+
+if TYPE_CHECKING:  # torch comes with them, and who only reads rows does without
+    from latentbench.part import Part
+    from latentbench.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class EvaluationPlan:
         """`name-` and eight hexadecimal digits."""
         built = {"builds": dict(self.builds)} if self.builds else {}
         return f"{self.name}-{digest({'options': dict(self.options), 'version': self.version, **built})[:8]}"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """`setting:name` -> version of itself and of the parts that it builds."""
+        return {f"evaluation:{self.name}": self.version, **self.builds}
 
     def built(self, registry: Registry) -> dict[str, type[Part]]:
         """The parts that it builds, by `setting:name`.
@@ -61,6 +66,9 @@ def buildable(key: str, registry: Registry) -> type[Part]:
         MissingPluginError: no loaded plugin provides it, while some plugin is broken.
         UserError: there is no such part, or it is none that evaluations can build.
     """
+    from latentbench.evaluation.trained import Setting  # with torch, as above
+    from latentbench.suites.resolve import PART_KINDS
+
     setting, _, name = key.partition(":")
     if setting not in get_args(Setting):
         raise UserError(unknown("kind of part to build", setting, get_args(Setting)))

@@ -41,6 +41,12 @@ class Changes:
         seeds = {} if self.seeds is None else {"seed": f"--seeds {shortened(','.join(map(str, self.seeds)))}"}
         return {**sets, **limit, **seeds}
 
+    def __str__(self) -> str:
+        """The flags that make these changes; empty where there are none."""
+        only = [f"--only {key}={','.join(map(flagged, values))}" for key, values in self.only.items()]
+        scale = [] if self.scale == 1 else [f"--scale {self.scale:g}"]
+        return " ".join([*self.flags.values(), *only, *scale])
+
 
 NO_CHANGES = Changes()
 

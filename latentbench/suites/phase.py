@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 MAX_LENGTH = 10**12
@@ -72,3 +72,8 @@ class Phase:
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         written = core_schema.plain_serializer_function_ser_schema(lambda phase: phase.written)
         return core_schema.no_info_plain_validator_function(cls.parse, serialization=written)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        return {"anyOf": [share, {"type": "string", "pattern": r"^\s*[0-9.eE+-]+\s*(epoch|step)s?\s*$"}]}

@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from latentbench.errors import MissingPluginError, UserError, first_problem, flagged, nearest, shortened
-from latentbench.evaluation.contract import Evaluation
+from latentbench.errors import MissingPluginError, UserError, flagged, nearest, shortened
 from latentbench.imported import Sources
-from latentbench.neutral import without_neutral
 from latentbench.numbers import same
-from latentbench.part import Assembly, Options
+from latentbench.part import Assembly
 from latentbench.registry import Registry
-from latentbench.suites.evaluation_plan import EvaluationPlan, buildable
+from latentbench.suites.asked_evaluation import asked_for
+from latentbench.suites.evaluation_plan import EvaluationPlan
 from latentbench.suites.expand import NO_CHANGES, Changes, Expanded, Item, Unplanned, check_read, expand, selected
 from latentbench.suites.labels import joined, varying
 from latentbench.suites.leaderboard import check_leaderboard
@@ -24,7 +21,7 @@ from latentbench.suites.resolve import Resolved, unknown_option
 from latentbench.suites.run_state import MISSING, RunState
 from latentbench.suites.settings import Run, digest
 from latentbench.suites.suite import Leaderboard, Suite
-from latentbench.suites.sweep import EvaluationSpec, check_key
+from latentbench.suites.sweep import check_key
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a suite, each once, in the suite's order."""
+    """All runs of a suite, each once, in the suite's order. `digest` is that of the suite, and `changes` are the flags that have changed it."""
 
     name: str
     runs: tuple[Planned, ...]
@@ -63,6 +60,8 @@ class Plan:
     description: str = ""
     expect: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    digest: str = ""
+    changes: str = ""
 
     @property
     def models(self) -> int:
@@ -97,7 +96,8 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
     named = frozenset().union(*(sweep.explicit | sweep.defaults for sweep in suite.sweeps), changes.sets)
     told_apart = varying([item.run for item in runs], named)
     planned = tuple(replace(item, varying=settings) for item, settings in zip(runs, told_apart, strict=True))
-    return Plan(suite.name, planned, inapplicable, blocked, suite.leaderboard, suite.description, suite.expect, suite.notes)
+    about = (suite.leaderboard, suite.description, suite.expect, suite.notes, suite.digest, str(changes))
+    return Plan(suite.name, planned, inapplicable, blocked, *about)
 
 
 def _chosen(
@@ -113,7 +113,7 @@ def _chosen(
         resolved = [item for item in chosen if isinstance(item, Resolved)]
         read.update(*(item.read for item in resolved))
         try:
-            asked = [_evaluation(spec, registry) for spec in sweep.evaluations]
+            asked = [asked_for(spec, registry) for spec in sweep.evaluations]
         except MissingPluginError as error:
             lost = [Unplanned(item.run.model_dump(mode="json"), str(error), missing_plugin=True) for item in resolved]
             unplanned.update({u.id: u for u in lost})
@@ -153,48 +153,6 @@ def _check_only(name: str, items: Sequence[Item], registry: Registry, changes: C
     if not any(selected(item, changes) for item in items):
         only = " ".join(f"{key}={','.join(map(flagged, values))}" for key, values in changes.only.items())
         raise UserError(f"--only {only}: no run of suite '{name}' has them all")
-
-
-@dataclass(frozen=True)
-class _Applicable:
-    """An evaluation with its options, which says where it applies, and the shares of the training after which it needs the model."""
-
-    part: type[Evaluation]
-    options: Options
-    plan: EvaluationPlan
-    checkpoints: tuple[float, ...]
-
-
-def _evaluation(spec: EvaluationSpec, registry: Registry) -> _Applicable:
-    try:
-        part = registry.evaluation(spec.name)
-        options = part.options_model.model_validate(dict(spec.options))
-    except UserError as error:
-        raise error.at(spec.where) from error
-    except ValidationError as error:
-        problem = first_problem(error, part.options_model, dict(spec.options))
-        raise UserError(f"evaluation '{spec.name}': {problem.error()}", where=spec.where) from error
-    chosen = without_neutral(part.options_model, options.model_dump(mode="json"))
-    builds, checkpoints = _needs(spec, part, options, registry)
-    return _Applicable(part, options, EvaluationPlan(spec.name, chosen, part.version, _title(spec.name, options), builds), checkpoints)
-
-
-def _needs(spec: EvaluationSpec, part: type[Evaluation], options: Options, registry: Registry) -> tuple[dict[str, str], tuple[float, ...]]:
-    """What an evaluation declares that it needs: the parts that it builds with their versions, and the shares of the training."""
-    checkpoints = part.checkpoints(options)
-    try:
-        if wrong := [share for share in checkpoints if not 0 <= share <= 1]:
-            raise UserError(f"it needs the model at the share {wrong[0]:g} of its training, and shares are from 0 to 1")
-        built = (f"{kind}:{name}" for kind, name in part.builds(options))
-        return {key: buildable(key, registry).version for key in built}, checkpoints
-    except UserError as error:
-        raise error.at(f"{spec.where}: evaluation '{spec.name}'") from error
-
-
-def _title(name: str, options: Options) -> str:
-    """An evaluation as people name it: with those of its options that are not at their defaults."""
-    chosen = options.model_dump(mode="json", exclude_defaults=True)
-    return f"{name}({', '.join(f'{key}={value}' for key, value in chosen.items())})" if chosen else name
 
 
 def _checked(key: str, flag: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from latentbench.failure import Failure
@@ -35,6 +36,7 @@ class RunState:
         other_code: whether that was trained by other code than there is now.
         lacking: the evaluations that are asked for and missing.
         outdated: those that were measured by other code.
+        changed: what other code has made (the training, an evaluation, the saved state) -> the source files that have changed since.
         revision: which revision of the row and its evaluations this was; None where there is no row.
     """
 
@@ -45,6 +47,7 @@ class RunState:
     other_code: bool = False
     lacking: tuple[EvaluationPlan, ...] = ()
     outdated: tuple[EvaluationPlan, ...] = ()
+    changed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     revision: str | None = None
 
     def __str__(self) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from latentbench.errors import UserError, nearest, shortened, unknown, written
-from latentbench.numbers import check_distinct, parse_numbers
+from latentbench.numbers import NUMBERS, check_distinct, parse_numbers
 from latentbench.part import Options
+from latentbench.suites.expect import Verify, published_folder
 from latentbench.suites.profile import Engine, EngineSpec
+from latentbench.suites.settings import MAX_SEED, digest
 from latentbench.suites.sweep import NESTED, EvaluationSpec, Override, Sweep, check_key, merged
 from latentbench.suites.yaml_source import Place, Source
 
@@ -55,6 +57,31 @@ def _tables(value: Any) -> list[str]:
     return tables
 
 
+_TABLE = {"type": "string", "pattern": r"^[\w.-]+/[\w.-]+$"}
+_SEED = {"type": "integer", "minimum": 0, "exclusiveMaximum": MAX_SEED}
+Name = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME})]
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0, lt=MAX_SEED)]],
+    BeforeValidator(_seeds),
+    AfterValidator(_distinct),
+    WithJsonSchema(
+        {"anyOf": [{"type": "array", "items": _SEED, "minItems": 1, "uniqueItems": True}, _SEED, {"type": "string", "pattern": f"^{NUMBERS}$"}]}
+    ),
+]
+Shares = Annotated[
+    list[Annotated[float, Field(ge=0, le=1)]],
+    AfterValidator(_distinct),
+    WithJsonSchema({"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "uniqueItems": True}),
+]
+Tables = Annotated[list[str], BeforeValidator(_tables), WithJsonSchema({"anyOf": [_TABLE, {"type": "array", "items": _TABLE}]})]
+
+
+class Baseline(Options):
+    """The row that the others of a leaderboard are compared with."""
+
+    baseline: dict[str, Any] = Field(description="Settings that name the row, as in family: gaussian.", min_length=1)
+
+
 class Leaderboard(Options):
     """Which table `latentbench run` ends with; the same words as `latentbench compare`."""
 
@@ -62,35 +89,43 @@ class Leaderboard(Options):
     rows: list[str] = Field(description="Settings whose values name the rows.")
     columns: list[str] = Field(default_factory=list, description="Settings whose values name the columns.")
     index: float | None = Field(None, description="Index of the metric (a threshold, a sample size), where it has one.")
+    split: str = Field("validation", description="Split that the metric was measured on.")
+    evaluation: str | None = Field(None, description="Evaluation with its options, where several of the suite measure the metric.")
+    comparisons: Literal["all"] | Baseline = Field(
+        "all", description="The family of tests over which p-values are adjusted: all pairs of rows, or those with a `baseline`."
+    )
 
 
 class SuiteFile(Options):
     """What a suite file may hold."""
 
-    name: Annotated[str, AfterValidator(_check_name)] = Field(description="Name of the suite.")
+    name: Name = Field(description="Name of the suite.")
     description: str = Field("", description="What it is for.")
     include: list[str] = Field(default_factory=list, description="Other suite files, relative to this one, whose runs are part of this suite.")
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], BeforeValidator(_seeds), AfterValidator(_distinct)] = Field(
-        default_factory=lambda: [1, 2, 3, 4, 5], min_length=1, description="Seeds of every run: a list, or a text like 1-5."
-    )
+    seeds: Seeds = Field(default_factory=lambda: [1, 2, 3, 4, 5], min_length=1, description="Seeds of every run: a list, or a text like 1-5.")
     evaluations: list[Annotated[dict[str, dict[str, Any]], BeforeValidator(_asked)]] = Field(
         default_factory=list, description="What is measured: names, or `name: {options}`."
     )
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
-    keep_checkpoints: Annotated[list[Annotated[float, Field(ge=0, le=1)]], AfterValidator(_distinct)] = Field(
+    keep_checkpoints: Shares = Field(
         default_factory=list, description="Shares of a run, from 0 to 1, at which its model is stored as well; no part of its identity."
     )
     engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
-    expect: Annotated[list[str], BeforeValidator(_tables)] = Field(
+    expect: Tables = Field(
         default_factory=list, description="Published tables to compare its runs with: a folder beside the suite's results, and a table."
     )
+    verify: Verify = Field(Verify(), description="How they are compared.")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite with those it includes. `source` is its own file; `notes` are remarks for the user that are no mistakes."""
+    """A suite with those it includes. `source` is its own file; `notes` are remarks for the user that are no mistakes.
+
+    `digest` is a hash over what the files say, whatever their comments and places are. `verify` says how runs are compared with each
+    published table of `expect`.
+    """
 
     name: str
     sweeps: tuple[Sweep, ...]
@@ -101,6 +136,8 @@ class Suite:
     engine: EngineSpec | None = None
     notes: tuple[str, ...] = ()
     keep_checkpoints: tuple[float, ...] = ()
+    digest: str = ""
+    verify: Mapping[str, Verify] = field(default_factory=dict)
 
 
 def load_suite(path: Path) -> Suite:
@@ -118,6 +155,8 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         suite = SuiteFile.model_validate(source.data)
     except ValidationError as error:
         raise source.error(error, SuiteFile) from error
+    if "verify" in suite.model_fields_set and not suite.expect:
+        raise UserError(f"{source.where(('verify',))}: the suite expects no published table that this could be about; name one with `expect`")
     here = path.resolve()
     if here in parents:
         raise UserError(f"{source.where(('include',))}: the suite includes itself")
@@ -139,6 +178,8 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         None if suite.engine is None else suite.engine.spec(source),
         tuple(dict.fromkeys([*(note for child in included for note in child.notes), *_missing_tables(suite, source)])),
         tuple(sorted({*suite.keep_checkpoints, *(share for child in included for share in child.keep_checkpoints)})),
+        digest({"suite": source.data, "included": [child.digest for child in included]}),
+        {table: how for child in included for table, how in child.verify.items()} | dict.fromkeys(suite.expect, suite.verify),
     )
 
 
@@ -157,11 +198,10 @@ def _missing_tables(suite: SuiteFile, source: Source) -> Iterator[str]:
     Raises:
         UserError: a folder is there, and has no such table.
     """
-    above = [source.path.resolve().parent, *source.path.resolve().parent.parents]
     for index, name in enumerate(suite.expect):
         where = source.where(("expect", index))
         folder, _, table = name.partition("/")
-        found = next((path for up in above if os.path.isdir(path := up / "results" / folder)), None)
+        found = published_folder(source.path, folder)
         if found is None:
             yield f"{where}: expect {shortened(name)}: there is no folder results/{shortened(folder)} in the suite's folder or above it"
             continue

@@ -74,6 +74,11 @@ class Schedules:
         """Whether annealing is over."""
         return step >= self.duration(self.training.temperature_portion)
 
+    def loss_is_settled(self, step: int) -> bool:
+        """Whether the numbers that a loss depends on, KL weight and temperature, are those of the end."""
+        last = self.steps - 1
+        return (self.kl_weight(step), self.temperature(step)) == (self.kl_weight(last), self.temperature(last))
+
     def clip_norm(self, step: int) -> float | None:
         """Largest norm of the gradient at this step."""
         limit = self.training.grad_clip

@@ -1,12 +1,14 @@
 """Training: one loop over a state that can be saved and restored at any step.
 
-A run that resumes from a saved state gives, on the CPU with one thread, bit for bit what it would have given undisturbed.
+A run that resumes from a saved state gives, on the CPU with one thread, bit for bit what it would have given undisturbed; on CUDA only where nothing
+is compiled, as the first step after it was resumed is not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -17,7 +19,8 @@ from torch.optim import Optimizer
 from latentbench.data.dataset import Split
 from latentbench.errors import NonFiniteError, UserError
 from latentbench.models.guards import guarded
-from latentbench.models.objective import Step
+from latentbench.models.model import Model
+from latentbench.models.objective import Loss, Step
 from latentbench.streams import forked, seed_of
 from latentbench.suites.settings import SHORTER, Run, Training
 from latentbench.training.schedules import Schedules
@@ -59,6 +62,7 @@ def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState
     model, first = state.model, state.step
     parameters = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("estimator.")]
     model.train()
+    whole = _compiled() if _compiles_losses(run, model.device) else None
     order = _order(run.seed, first // per_epoch, len(data.images), model.device)
     while state.step < steps:
         step = state.step
@@ -69,10 +73,9 @@ def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState
         images = data.images.index_select(0, order[place * batch : (place + 1) * batch])  # [B, 1, H, W]
         kl_weight, temperature, final = schedules.kl_weight(step), schedules.temperature(step), schedules.temperature_is_final(step)
         now = guarded(model) if step == first else model
+        loss_of = whole if whole is not None and step > first and schedules.loss_is_settled(step) else _loss
         with forked(seed_of(run.seed, "network noise", step), model.device):  # dropout draws from torch's global state
-            code = now.encode(images, state.noise, temperature, step / steps)
-            now.family.observe(code)
-            loss = now.loss(Step(images, code, now.family, now.decoder, now.likelihood, kl_weight, temperature, final, state.noise))
+            loss = loss_of(now, images, step / steps, kl_weight, temperature, final, state.noise)
         learning_rate = schedules.learning_rate(step)
         norm = _descend(loss.surrogate, state.optimizer, parameters, learning_rate, schedules.clip_norm(step))
         model.family.constrain(model.decoder)
@@ -82,6 +85,31 @@ def train(state: TrainingState, data: Split, run: Run) -> Iterator[TrainingState
         if state.step % LOG_EVERY == 0 or state.step == steps:
             _log(state, {"learning_rate": learning_rate, "beta": kl_weight, "temperature": temperature})
         yield state
+
+
+def _loss(model: Model, images: Tensor, progress: float, kl_weight: float, temperature: float, final: bool, noise: Generator) -> Loss:
+    """The loss of a batch of images; the family sees their codes."""
+    code = model.encode(images, noise, temperature, progress)
+    model.family.observe(code)
+    return model.loss(Step(images, code, model.family, model.decoder, model.likelihood, kl_weight, temperature, final, noise))
+
+
+def _compiles_losses(run: Run, device: torch.device) -> bool:
+    return bool(run.compile) and device.type == "cuda"
+
+
+def _compiled() -> Callable[..., Loss]:
+    """The loss and its gradient, compiled into CUDA graphs of torch's own making, which end at each draw: that reads the generator's state.
+
+    Python's numbers are part of what is compiled, so this is for steps whose schedules have settled; before them the networks alone are compiled.
+    """
+    compiled = torch.compile(_loss, mode="reduce-overhead")
+
+    def loss_of(*arguments: Any) -> Loss:
+        torch.compiler.cudagraph_mark_step_begin()  # what the last step gave may be overwritten
+        return compiled(*arguments)
+
+    return loss_of
 
 
 def _descend(surrogate: Tensor, optimizer: Optimizer, parameters: Sequence[Parameter], learning_rate: float, limit: float | None) -> Tensor:
@@ -105,7 +133,8 @@ def _order(seed: int, epoch: int, images: int, device: torch.device) -> Tensor:
 def _add(window: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """Add a step's numbers on the device. A number that is not finite makes the sum so, and is found at the next entry."""
     for name, value in values.items():
-        window[name] = value.detach().double() if name not in window else window[name] + value.detach()
+        # A copy, as a CUDA graph writes to the same memory again.
+        window[name] = value.detach().to(torch.float64, copy=True) if name not in window else window[name] + value.detach()
     window["steps"] = torch.ones((), dtype=torch.float64, device=next(iter(values.values())).device) + window.get("steps", 0)
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
 from latentbench import hookimpl
-from latentbench.api import AmortisedFamily, Assembly, Family, Options, Posterior
+from latentbench.api import (
+    AmortisedFamily,
+    Assembly,
+    Family,
+    Options,
+    Posterior,
+    relaxed_and_hard_categorical,
+    relaxed_categorical,
+    sample_categorical,
+)
+from latentbench_categorical.divergence import log_probabilities_and_divergence
 
 
 class CategoricalOptions(Options):
@@ -22,8 +30,12 @@ class CategoricalPosterior(Posterior):
     """G independent one-hot vectors of K/G categories with `logits` [B, G, K/G]; samples are flattened to [B, K]."""
 
     def __init__(self, logits: Tensor) -> None:
-        self.log_p = logits.log_softmax(-1)  # [B, G, K/G]
-        self.p = self.log_p.exp()
+        self.log_p, self.divergence = log_probabilities_and_divergence(logits)  # [B, G, K/G], [B, G]
+
+    @property
+    def p(self) -> Tensor:
+        """Probabilities [B, G, K/G]."""
+        return self.log_p.exp()
 
     @property
     def mean(self) -> Tensor:
@@ -33,7 +45,8 @@ class CategoricalPosterior(Posterior):
     @property
     def variance(self) -> Tensor:
         """p (1 - p) [B, K]; the one-hots of a group also covary, by -p_j p_k."""
-        return (self.p * (1 - self.p)).flatten(1)
+        p = self.p
+        return (p * (1 - p)).flatten(1)
 
     @property
     def representation(self) -> Tensor:
@@ -42,18 +55,16 @@ class CategoricalPosterior(Posterior):
 
     def rsample(self, temperature: float, generator: Generator) -> Tensor:
         """softmax((ln p + Gumbel noise) / T) [B, K]."""
-        return self.relaxed_and_hard(temperature, generator)[0]
+        return relaxed_categorical(self.log_p, temperature, generator).flatten(1)
 
     def relaxed_and_hard(self, temperature: float, generator: Generator) -> tuple[Tensor, Tensor]:
         """The relaxed one-hots, and the one-hots at their maxima: by the Gumbel-max trick true samples of the same noise."""
-        perturbed = self.log_p + _gumbel(self.log_p, generator)
-        soft = (perturbed / temperature).softmax(-1)
-        return soft.flatten(1), _one_hot(perturbed).flatten(1)
+        soft, hard = relaxed_and_hard_categorical(self.log_p, temperature, generator)
+        return soft.flatten(1), hard.flatten(1)
 
     def sample(self, generator: Generator) -> Tensor:
         """One-hots [B, K], by the Gumbel-max trick."""
-        with torch.no_grad():
-            return _one_hot(self.log_p + _gumbel(self.log_p, generator)).flatten(1)
+        return sample_categorical(self.log_p, generator).flatten(1)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln p of the chosen categories [B, G]."""
@@ -61,31 +72,27 @@ class CategoricalPosterior(Posterior):
 
     def kl(self, generator: Generator) -> Tensor:
         """KL to the uniform distribution: ln(K/G) - entropy [B, G]."""
-        return (self.p * self.log_p).sum(-1) + math.log(self.p.shape[-1])
+        return self.divergence
+
+    def values(self, tail: float) -> Tensor:
+        """All one-hot vectors [K/G, K/G]."""
+        return torch.eye(self.log_p.shape[-1], dtype=self.log_p.dtype, device=self.log_p.device)
 
     def decoded_variance(self, dictionary: Tensor) -> Tensor:
         """With the covariance diag(p) - p p' of each group: sum_k p_k |phi_k|^2 - sum_g |Phi_g p_g|^2 [B]."""
-        groups = dictionary.unflatten(1, self.p.shape[1:])  # [M, G, K/G]
-        decoded = torch.einsum("mgk,bgk->bmg", groups, self.p)
-        return self.mean @ dictionary.square().sum(0) - decoded.square().sum((1, 2))
-
-
-def _gumbel(like: Tensor, generator: Generator) -> Tensor:
-    # torch.rand returns exact zeros, and 1 - 2^-24 is the largest float32 below 1: both logarithms stay finite.
-    u = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype).clamp(min=torch.finfo(like.dtype).tiny)
-    return -torch.log(-torch.log(u))
-
-
-def _one_hot(scores: Tensor) -> Tensor:
-    return torch.zeros_like(scores).scatter_(-1, scores.argmax(-1, keepdim=True), 1)
+        groups, p = dictionary.unflatten(1, self.log_p.shape[1:]), self.p  # [M, G, K/G], [B, G, K/G]
+        decoded = torch.einsum("mgk,bgk->bmg", groups, p)
+        return p.flatten(1) @ dictionary.square().sum(0) - decoded.square().sum((1, 2))
 
 
 class Categorical(AmortisedFamily):
     """Categorical posterior over one-hot vectors, fixed uniform prior. The encoder's K outputs are logits."""
 
     name = "categorical"
+    version = "2"
     options_model = CategoricalOptions
     relaxed = True
+    one_hot = True
     covaries = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.1}
 

@@ -77,6 +77,7 @@ class DigitsBinary(Digits):
     pixels = "binary"
     defaults = {"likelihood": "bernoulli"}
     options_model = FlatOptions
+    deviations = {"disjoint": "10 of the 360 validation digits are equal to digits of train once their pixels are binary"}
 
     def _finish(self, images: Tensor) -> Tensor:
         return (images >= 0.5).to(images.dtype)

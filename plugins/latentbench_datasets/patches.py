@@ -23,6 +23,10 @@ PAPER_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.005, "
 PAPER_2026_PATCHES = {"training.batch_size": 1000, "training.learning_rate": 0.005}
 """The same in their code of February 2026; its warm-up of 1 % of the run is the default."""
 
+ITERATIVE_PATCHES = {"training.batch_size": 200, "training.learning_rate": 0.005, "training.grad_clip": 300.0}
+"""Training of iterative VAEs on 16x16 patches (the code of Vafaii et al. 2025)."""
+BLOCKS = 10
+
 
 class PatchDataSet(DataSet):
     """Base of data sets of 16x16 patches that are made of published files, once, and cached."""
@@ -96,6 +100,22 @@ def averaging(n: int) -> Tensor:
     offset = torch.arange(n)[None, :] - torch.arange(n)[:, None] + WINDOW // 2
     inside = (offset >= 0) & (offset < WINDOW)
     return torch.where(inside, (weights / weights.sum())[offset.clamp(0, WINDOW - 1)], 0.0)
+
+
+def last_fifths(patches: Tensor) -> dict[str, Tensor]:
+    """Patches [N, ...] with mean 0 and standard deviation 1 over all of them, in ten blocks: the last fifth of each, rounded, is validation.
+
+    A block is N / 10 patches, rounded down; the last takes what remains (the code of Vafaii et al. 2025).
+    """
+    scaled = patches.double()
+    scaled = ((scaled - scaled.mean()) / scaled.std(correction=0)).float()
+    size = len(patches) // BLOCKS
+    blocks = [*scaled[: (BLOCKS - 1) * size].split(size), scaled[(BLOCKS - 1) * size :]]
+    cuts = [len(block) - round(len(block) / 5) for block in blocks]
+    return {
+        "train": torch.cat([block[:cut] for block, cut in zip(blocks, cuts, strict=True)]),
+        "validation": torch.cat([block[cut:] for block, cut in zip(blocks, cuts, strict=True)]),
+    }
 
 
 def z_score(tiles: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files as package_files
 from pathlib import Path, PurePath
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.api import Progress, Source, UserError
-from latentbench_datasets.patches import PAPER_2026_PATCHES, PAPER_PATCHES, PatchDataSet, prepare
+from latentbench.api import Options, Progress, Source, UserError, added
+from latentbench_datasets.patches import ITERATIVE_PATCHES, PAPER_2026_PATCHES, PAPER_PATCHES, PatchDataSet, last_fifths, prepare
 
 HOME = "http://bethgelab.org/media/uploads/vanhateren"
 TRAIN_IMAGES = 80
@@ -69,14 +69,30 @@ def tiles_of(content: bytes) -> Tensor:
     return pixels.unfold(0, TILE, TILE).unfold(1, TILE, TILE).reshape(-1, TILE, TILE)
 
 
+class VanHaterenOptions(Options):
+    """Options of `van_hateren`."""
+
+    preparation: Literal["paper", "iterative"] = added(
+        "paper",
+        neutral="paper",
+        description="Split by image; or as for iterative VAEs: z-scored as a whole, ten blocks, the last fifth of each validation.",
+    )
+
+
 class VanHateren(PatchDataSet):
     """24x24 tiles of linear intensities, each whitened, contrast-normalised and z-scored by itself, then cut to 16x16.
 
-    Split by image, as in the paper: 107,520 patches of the first 80 images for training, 28,224 of the last 21 for validation.
+    Split by image, as in the paper: 107,520 patches of the first 80 images for training, 28,224 of the last 21 for validation. With
+    `preparation: iterative` all patches together get mean 0 and standard deviation 1, and are split in ten blocks: 108,593 and 27,151 patches.
     """
 
     name = "van_hateren"
-    protocols = {"paper": {**PAPER_PATCHES, "training.epochs": 3000}, "paper-2026": {**PAPER_2026_PATCHES, "training.epochs": 3000}}
+    options_model: ClassVar[type[Options]] = VanHaterenOptions
+    protocols = {
+        "paper": {**PAPER_PATCHES, "training.epochs": 3000},
+        "paper-2026": {**PAPER_2026_PATCHES, "training.epochs": 3000},
+        "iterative": {**ITERATIVE_PATCHES, "training.epochs": 300},
+    }
     files: ClassVar[Sequence[Source]] = _sources()
 
     def make(self, cache: Path, progress: Progress) -> dict[str, Tensor]:
@@ -86,6 +102,9 @@ class VanHateren(PatchDataSet):
             progress(f"{self.name}: {PurePath(source.name).stem}", done, len(self.files))
             parts.append(prepare(tiles_of(source.read(cache)), MARGIN, centred_filter=self.centred_filter))
         progress(f"{self.name}: prepared", len(self.files), len(self.files))
+        assert isinstance(self.options, VanHaterenOptions)
+        if self.options.preparation == "iterative":
+            return last_fifths(torch.cat(parts))
         return {"train": torch.cat(parts[:TRAIN_IMAGES]), "validation": torch.cat(parts[TRAIN_IMAGES:])}
 
 

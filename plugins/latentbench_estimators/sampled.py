@@ -64,6 +64,7 @@ class StraightThrough(DiscreteEstimator):
 
     name = "straight_through"
     ignores = frozenset({"training.temperature_*"})
+    deviations = {"discrete_gradient": "it is biased on purpose: it decodes a true sample, and differentiates as if that were the mean"}
 
     def sample(self, step: Step) -> Tensor:
         """A count or one-hot with the mean's gradient."""
@@ -84,6 +85,7 @@ class HardForward(DiscreteEstimator):
 
     name = "hard_forward"
     options_model = HardForwardOptions
+    deviations = {"discrete_gradient": "it is biased on purpose: it decodes the hard sample, and differentiates the relaxed one"}
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)

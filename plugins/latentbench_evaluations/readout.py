@@ -5,13 +5,26 @@ from __future__ import annotations
 import warnings
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, Trained, UserError
-from latentbench_evaluations.logistic import dichotomies, fit_dichotomies
+from latentbench.api import (
+    Assembly,
+    Evaluation,
+    EvaluationOptions,
+    Measure,
+    Metric,
+    Options,
+    Outcome,
+    Trained,
+    UserError,
+    dichotomies,
+    fit_dichotomies,
+    stream,
+)
+from latentbench_evaluations.neighbours import knn_accuracies
+from latentbench_evaluations.pictures import named
 
 
 class ReadoutOptions(EvaluationOptions):
@@ -55,11 +68,17 @@ class Knn(Readout):
     """Accuracy of k nearest neighbours (Euclidean, unscaled features) from few labels: `knn_accuracy`, indexed by `sample_size`.
 
     As in the paper the images of one split (`validation`) are used alone: the first half is the pool that labelled images are drawn from, without
-    replacement, and the second half is tested. A size that reaches the pool is the whole pool, which is drawn once. The standard error is over
-    draws, which share the pool and the test images.
+    replacement, and the second half is tested. Draw j is one order of the pool, of which a size takes that many from the start. It depends on j and
+    the split alone, so that all models are compared on the same labelled images. A size that reaches the pool is the whole pool, which is drawn once.
+    The standard error is over draws, which share the pool and the test images. Of equally near images the first of the split is a neighbour, and of
+    labels that are equally frequent among the neighbours the smallest is predicted.
+
+    The arrays have every draw's accuracy, `accuracies` [sizes, draws], at the numbers `sizes` [sizes] of labelled images, their names with the split
+    where it is not validation. The whole pool's only accuracy is that of every draw.
     """
 
     name = "knn"
+    version = "3"  # equally near images were chosen by scikit-learn; in 1 draws depended on the run's seed and on the other sizes
     options_model = KnnOptions
     metrics = {"knn_accuracy": Measure("higher", "share of images", "Accuracy of nearest neighbours from few labels.", "sample_size")}
 
@@ -68,26 +87,20 @@ class Knn(Readout):
         self.options = options
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """On one split."""
+        """On one split. What is drawn does not depend on `generator`, which is the run's."""
         features, labels = self.features(trained, self.split)
         half = len(features) // 2
         if half == 0:
             raise UserError(f"one {self.split} image cannot be both labelled and tested; two are the least")
-        pool, test = (features[:half].numpy(), labels[:half].numpy()), (features[half:].numpy(), labels[half:].numpy())
-        metrics = []
-        for size in sorted({min(size, half) for size in self.options.sizes}):
-            draws = 1 if size == half else self.options.draws
-            chosen = [torch.randperm(half, generator=generator)[:size].numpy() for _ in range(draws)]
-            accuracies = torch.tensor([self._accuracy(pool[0][c], pool[1][c], *test) for c in chosen], dtype=torch.float64)
-            error = float(accuracies.std()) / draws**0.5 if draws > 1 else None
-            metrics.append(Metric("knn_accuracy", float(accuracies.mean()), self.split, error, draws, "sample_size", size))
-        return Outcome(metrics)
-
-    def _accuracy(self, x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> float:
-        from sklearn.neighbors import KNeighborsClassifier
-
-        classifier = KNeighborsClassifier(min(self.options.neighbours, len(x)), algorithm="brute").fit(x, y)
-        return float(classifier.score(test_x, test_y))
+        classes, known = labels[:half].unique(return_inverse=True)
+        asked = torch.where(torch.isin(labels[half:], classes), torch.searchsorted(classes, labels[half:]), -1)  # -1 is never predicted
+        orders = torch.stack([torch.randperm(half, generator=stream(0, "knn", self.split, draw)) for draw in range(self.options.draws)])
+        sizes = sorted({min(size, half) for size in self.options.sizes})
+        draws = [orders[: 1 if size == half else None, :size] for size in sizes]
+        found = knn_accuracies((features[:half], known), (features[half:], asked), draws, self.options.neighbours)
+        metrics = [Metric.mean("knn_accuracy", row, self.split).at("sample_size", size) for size, row in zip(sizes, found, strict=True)]
+        accuracies = torch.stack([row.expand(len(orders)) for row in found])
+        return Outcome(metrics, arrays={named("sizes", self.split): torch.tensor(sizes), named("accuracies", self.split): accuracies})
 
 
 class Shattering(Readout):

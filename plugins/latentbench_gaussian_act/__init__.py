@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torch.special import erfcx, log_ndtr
 
 from latentbench import hookimpl
-from latentbench.api import Family, LocationScaleFamily, Posterior
+from latentbench.api import Family, LearnedPriorOptions, LocationScaleFamily, Posterior
 
 
 class ActivatedPosterior(Posterior, ABC):
@@ -117,20 +117,27 @@ class GaussianRelu(LocationScaleFamily):
     """Gaussian latents, rectified before the decoder."""
 
     name = "gaussian+relu"
+    version = "2"
+    options_model = LearnedPriorOptions
+    atoms = True
+    deviations = {"kl": "the published divergence is that of the Gaussian before the activation, an upper bound of that after it"}
 
     def distribution(self, loc: Tensor, log_scale: Tensor) -> ReluPosterior:
         """max(N(loc, scale^2), 0)."""
-        return ReluPosterior(GaussianPosterior(loc, log_scale))
+        return ReluPosterior(GaussianPosterior(loc, log_scale, self.learned_prior))
 
 
 class GaussianExp(LocationScaleFamily):
     """Gaussian latents, exponentiated before the decoder."""
 
     name = "gaussian+exp"
+    version = "2"
+    options_model = LearnedPriorOptions
+    deviations = {"extremes": "moments of the log-normal distribution overflow float32 where 2 loc + 2 scale^2 > 88"}
 
     def distribution(self, loc: Tensor, log_scale: Tensor) -> ExpPosterior:
         """exp(N(loc, scale^2))."""
-        return ExpPosterior(GaussianPosterior(loc, log_scale))
+        return ExpPosterior(GaussianPosterior(loc, log_scale, self.learned_prior))
 
 
 @hookimpl

@@ -8,14 +8,18 @@ import torch
 from torch import Generator, Tensor
 
 from latentbench import hookimpl
-from latentbench.api import Family, LocationScaleFamily, Posterior
+from latentbench.api import Family, LearnedPriorOptions, LocationScaleFamily, Posterior, log_in_place
+from latentbench_laplace.divergence import scale_and_divergence
 
 
 class LaplacePosterior(Posterior):
-    """Laplace(loc, exp(log_scale)) in each of K dimensions; `loc` and `log_scale` [B, K]."""
+    """Laplace(loc, exp(log_scale)) in each of K dimensions; `loc` and `log_scale` [B, K], those of a learned prior [K] or [B, K]."""
 
-    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
-        self.loc, self.log_scale = loc, log_scale
+    def __init__(self, loc: Tensor, log_scale: Tensor, prior: tuple[Tensor, Tensor] | None = None) -> None:
+        self.log_scale = log_scale
+        self.loc, self.scale, self.divergence = scale_and_divergence(loc, log_scale)
+        if prior is not None:  # the divergence is the same after both distributions were shifted and scaled
+            self.divergence = scale_and_divergence((loc - prior[0]) * (-prior[1]).exp(), log_scale - prior[1])[2]
 
     @property
     def mean(self) -> Tensor:
@@ -25,14 +29,14 @@ class LaplacePosterior(Posterior):
     @property
     def variance(self) -> Tensor:
         """2 scale^2 [B, K]."""
-        return 2 * (2 * self.log_scale).exp()
+        return 2 * self.scale.square()
 
     def rsample(self, temperature: float, generator: Generator) -> Tensor:
         """loc + scale * noise, noise by the inverse cdf -sgn(u) ln(1 - 2|u|); the temperature has no meaning here."""
-        u = torch.rand(self.loc.shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype) - 0.5
-        # torch.rand returns exact zeros, where the inverse cdf is infinite.
-        distance = (2 * u.abs()).clamp(max=1 - torch.finfo(u.dtype).eps)
-        return self.loc - self.log_scale.exp() * u.sign() * torch.log1p(-distance)
+        u = torch.rand(self.loc.shape, generator=generator, device=self.loc.device, dtype=self.loc.dtype).sub_(0.5)
+        # torch.rand returns exact zeros, where the inverse cdf is infinite. 1 - 2|u| is exact.
+        tail = u.abs().mul_(-2).add_(1).clamp_(min=torch.finfo(u.dtype).eps)
+        return torch.addcmul(self.loc, self.scale, log_in_place(tail).copysign_(u))
 
     def sample(self, generator: Generator) -> Tensor:
         """The same, without gradient."""
@@ -41,22 +45,23 @@ class LaplacePosterior(Posterior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln Laplace(z; loc, scale) [B, K]."""
-        return -(z - self.loc).abs() * (-self.log_scale).exp() - self.log_scale - math.log(2)
+        return -(z - self.loc).abs() / self.scale - self.log_scale - math.log(2)
 
     def kl(self, generator: Generator) -> Tensor:
-        """KL to Laplace(0, 1): scale exp(-|loc| / scale) + |loc| - ln scale - 1 [B, K]."""
-        distance = self.loc.abs()
-        return (self.log_scale - distance * (-self.log_scale).exp()).exp() + distance - self.log_scale - 1
+        """KL to Laplace(0, 1): scale exp(-|loc| / scale) + |loc| - ln scale - 1 [B, K]; to a learned prior, that of standardised ones."""
+        return self.divergence
 
 
 class Laplace(LocationScaleFamily):
-    """Laplace posterior, fixed Laplace(0, 1) prior."""
+    """Laplace posterior, Laplace(0, 1) prior, or a learned one."""
 
     name = "laplace"
+    version = "2"
+    options_model = LearnedPriorOptions
 
     def distribution(self, loc: Tensor, log_scale: Tensor) -> LaplacePosterior:
         """Laplace(loc, scale)."""
-        return LaplacePosterior(loc, log_scale)
+        return LaplacePosterior(loc, log_scale, self.learned_prior)
 
 
 @hookimpl

@@ -27,6 +27,10 @@ class CountLikelihood(Likelihood):
         """Pixels must be counts."""
         return None if assembly.dataset.pixels == "count" else f"it needs counts, and the numbers of '{assembly.dataset.name}' are none"
 
+    def max_log_prob(self) -> Tensor:
+        """0: probabilities are at most 1."""
+        return torch.zeros(())
+
     def mean(self, decoded: Tensor) -> Tensor:
         """softplus(decoded)."""
         return softplus(decoded)

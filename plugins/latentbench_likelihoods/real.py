@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from latentbench.api import Assembly, Likelihood, Options, added
-from latentbench_likelihoods.scale import limited
+from latentbench_likelihoods.scale import LOG_LIMIT, limited
 
 
 class GaussianOptions(Options):
@@ -35,8 +35,8 @@ class GaussianLikelihood(Likelihood):
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)
         assert isinstance(options, GaussianOptions)
-        self.variance = options.variance
-        self.constant = math.prod(assembly.data_shape) / 2 * math.log(math.pi if self.variance == "fixed" else 2 * math.pi)
+        self.variance, self.pixels = options.variance, math.prod(assembly.data_shape)
+        self.constant = self.pixels / 2 * math.log(math.pi if self.variance == "fixed" else 2 * math.pi)
         if self.variance in ("global", "pixel"):
             self.log_scale = Parameter(torch.zeros(assembly.data_shape if self.variance == "pixel" else ()))
 
@@ -51,6 +51,19 @@ class GaussianLikelihood(Likelihood):
         """With the fixed variance."""
         assert isinstance(options, GaussianOptions)
         return options.variance == "fixed"
+
+    def noise_variance(self) -> Tensor | None:
+        """1/2, or the learned variance, which is none where it is decoded."""
+        if self.variance == "decoded":
+            return None
+        return torch.tensor(0.5) if self.variance == "fixed" else (2 * limited(self.log_scale)).exp()
+
+    def max_log_prob(self) -> Tensor:
+        """Where x = mu: -constant, less ln sigma of all pixels, or with a decoded sigma less its lower limit."""
+        if self.variance == "fixed":
+            return torch.tensor(-self.constant)
+        log_scale = torch.tensor(-LOG_LIMIT) if self.variance == "decoded" else limited(self.log_scale)
+        return -self.constant - log_scale.expand(self.pixels if log_scale.ndim == 0 else log_scale.shape).sum()
 
     def reconstruction(self, images: Tensor, decoded: Tensor) -> Tensor:
         """|x - mu|^2, or the sum of ((x - mu) / sigma)^2 / 2 + ln sigma [B]."""
@@ -85,8 +98,13 @@ class StudentTLikelihood(Likelihood):
         assert isinstance(options, StudentTOptions)
         self.df = options.df
         normaliser = math.lgamma((self.df + 1) / 2) - math.lgamma(self.df / 2) - 0.5 * math.log(self.df * math.pi)
-        self.constant = -math.prod(assembly.data_shape) * normaliser
+        self.pixels = math.prod(assembly.data_shape)
+        self.constant = -self.pixels * normaliser
         self.log_scale = Parameter(torch.zeros(()))
+
+    def max_log_prob(self) -> Tensor:
+        """Where x is what is decoded: -constant - M ln sigma."""
+        return -self.constant - self.pixels * limited(self.log_scale)
 
     def reconstruction(self, images: Tensor, decoded: Tensor) -> Tensor:
         """(df + 1)/2 ln(1 + ((x - decoded) / sigma)^2 / df) + ln sigma, summed over pixels [B]."""

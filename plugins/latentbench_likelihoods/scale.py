@@ -1,7 +1,8 @@
 """A soft limit that keeps learned scales away from 0 and infinity."""
 
-import torch
 from torch import Tensor
+
+from latentbench.api import softly_within
 
 LOG_LIMIT = 3.45
 """Scales stay between e^-3.45 and e^3.45, as in the iterative VAEs (Vafaii et al. 2025)."""
@@ -9,4 +10,4 @@ LOG_LIMIT = 3.45
 
 def limited(raw: Tensor) -> Tensor:
     """c tanh(raw / c) with c = 3.45: about raw near 0."""
-    return LOG_LIMIT * torch.tanh(raw / LOG_LIMIT)
+    return softly_within(LOG_LIMIT, raw)

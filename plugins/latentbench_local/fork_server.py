@@ -6,11 +6,10 @@ import multiprocessing as mp
 import signal
 import time
 from collections.abc import Callable
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from latentbench.api.engines import load_registry
+from latentbench.api.engines import ensure_fork_server, load_registry
 
 SLOW_IMPORTS = ("torch._dynamo", "safetensors.torch", "pandas")
 """What the first optimiser, state and fragment of a process import, in more than two seconds."""
@@ -41,7 +40,7 @@ class ForkServer:
         """Wait until the server answers: what it imports may take long, and meanwhile Ctrl-C is heard."""
         while not self.answers and not self.gone:
             try:
-                _ensure_running()
+                ensure_fork_server(BLOCKED)
                 process = self.context.Process(target=_answer, daemon=True)
                 process.start()
                 process.join()
@@ -59,7 +58,7 @@ class ForkServer:
         """
         process = self.context.Process(target=target, args=args, daemon=True)
         try:
-            _ensure_running()
+            ensure_fork_server(BLOCKED)
             process.start()
         except (EOFError, OSError):
             self.answers = False
@@ -71,14 +70,3 @@ class ForkServer:
 
 def _answer() -> None:
     """What a process does that only shows that the server makes some."""
-
-
-def _ensure_running() -> None:
-    """Start the server where there is none, deaf to signals that every process of a job gets: what is blocked stays so in a new process."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-    try:
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)  # starting the tracker has unblocked SIGTERM
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

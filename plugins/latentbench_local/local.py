@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 
-from latentbench.api.engines import CountOrAuto, Engine, Numbers, Options, UserError, Work, parse_numbers
+from latentbench.api.engines import CountOrAuto, Engine, Load, Numbers, Options, UserError, Wall, Work, parse_numbers
 from latentbench_local.packing import Packing
 from latentbench_local.pool import Pool
+from latentbench_local.schedule import makespan
 
 FILES, FILES_A_RUN = 64, 8
 """Files that a process of this engine has open at least, and those for each run at a time."""
@@ -62,9 +64,19 @@ class LocalEngine(Engine):
 
     def run(self, work: Work[Any]) -> None:
         """Run all jobs, or wait until other processes have; a second Ctrl-C kills those that are saving their state."""
-        devices = ["cpu"] if self.gpus is None else [f"cuda:{gpu}" for gpu in self.gpus]
+        Pool(work, self._places()).run()
+
+    def wall(self, loads: Sequence[Load], capacity: int | None) -> Wall:
+        """By the places that `run` would fill, in the order in which it would; cores are taken not to slow each other."""
+        least = makespan(self._places(), loads, capacity)
+        return Wall(least, least if self.gpus is None else makespan(Packing(self._devices(), 1), loads, capacity))
+
+    def _places(self) -> Packing:
         share = self._cpus() if self.gpus is None else self.options.per_gpu
-        Pool(work, Packing(devices, None if share == "auto" else share)).run()
+        return Packing(self._devices(), None if share == "auto" else share)
+
+    def _devices(self) -> list[str]:
+        return ["cpu"] if self.gpus is None else [f"cuda:{gpu}" for gpu in self.gpus]
 
     def _check_files(self) -> None:
         each = 4 if self.options.per_gpu == "auto" else self.options.per_gpu

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentbench.api import Assembly, Network, Options
-from latentbench_networks.layers import LearnedPooling, NormedConv, ResidualDense, cell, down_cell, up_cell
+from latentbench.api import Assembly, Network, Options, added
+from latentbench_networks.layers import ActivationName, LearnedPooling, NormedConv, ResidualDense, cell, down_cell, up_cell
 from latentbench_networks.linear import LinearOptions, encoder_head
 
 STEM = 32
@@ -28,6 +28,7 @@ class ConvOptions(LinearOptions):
     """Options of `conv`."""
 
     bias: bool = Field(True, description="Whether the encoder's last layer has a bias; the paper's convolutional encoders have one.")
+    activation: ActivationName = added("swish", neutral="swish", description="Of all convolutional layers; the paper tried both (appendix C.2).")
 
 
 class ConvEncoder(nn.Sequential):
@@ -38,19 +39,19 @@ class ConvEncoder(nn.Sequential):
     second pixel.
     """
 
-    def __init__(self, data_shape: tuple[int, ...], features: int, options: LinearOptions, linear_decoder: bool) -> None:
+    def __init__(self, data_shape: tuple[int, ...], features: int, options: ConvOptions, linear_decoder: bool) -> None:
         maps, height, width = data_shape
         halvings = max(0, math.ceil(math.log2(max(height, width) / SMALLEST)))
         even = height % 2**halvings == 0 and width % 2**halvings == 0
         size = (height, width) if even else (height - 2, width - 2)
-        channels = STEM
-        modules: list[nn.Module] = [NormedConv(maps, channels, 3, padding=1 if even else 0), cell(channels, 2)]
+        channels, act = STEM, options.activation
+        modules: list[nn.Module] = [NormedConv(maps, channels, 3, padding=1 if even else 0), cell(channels, 2, act)]
         for _ in range(halvings):
             wider = min(2 * channels, WIDEST)
-            modules += [down_cell(channels, wider, shifted=even), cell(wider, 2)]
+            modules += [down_cell(channels, wider, even, act), cell(wider, 2, act)]
             size, channels = (math.ceil(size[0] / 2), math.ceil(size[1] / 2)), wider
         head = encoder_head(channels, features, options, linear_decoder)
-        super().__init__(*modules, LearnedPooling(channels, size), ResidualDense(channels, EXPAND), head)
+        super().__init__(*modules, LearnedPooling(channels, size, act), ResidualDense(channels, EXPAND), head)
 
 
 class ConvDecoder(nn.Module):
@@ -60,16 +61,16 @@ class ConvDecoder(nn.Module):
     Before the last doubling the maps are resized (to the nearest) to half of the image where they are not that.
     """
 
-    def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...]) -> None:
+    def __init__(self, latent_dim: int, decoded_shape: tuple[int, ...], activation: ActivationName = "swish") -> None:
         super().__init__()
         maps, self.height, self.width = decoded_shape
         doublings = math.ceil(math.log2(max(self.height, self.width) / SEED))
         self.first = nn.Linear(latent_dim, WIDEST * SEED**2)
-        self.cells = nn.ModuleList([cell(WIDEST, 1)])
+        self.cells = nn.ModuleList([cell(WIDEST, 1, activation)])
         channels = WIDEST
         for _ in range(doublings):
             narrower = max(channels // 2, 8)
-            self.cells.append(nn.Sequential(up_cell(channels, narrower), cell(narrower, 1)))
+            self.cells.append(nn.Sequential(up_cell(channels, narrower, activation), cell(narrower, 1, activation)))
             channels = narrower
         self.last = NormedConv(channels, maps, 1)
 
@@ -100,9 +101,10 @@ class Conv(Network):
 
     def encoder(self, assembly: Assembly, features: int, options: Options) -> nn.Module:
         """The encoder for the image size."""
-        assert isinstance(options, LinearOptions)
+        assert isinstance(options, ConvOptions)
         return ConvEncoder(assembly.data_shape, features, options, assembly.linear_decoder)
 
     def decoder(self, assembly: Assembly, options: Options) -> nn.Module:
         """The decoder for the image size."""
-        return ConvDecoder(assembly.latent_dim, assembly.decoded_shape)
+        assert isinstance(options, ConvOptions)
+        return ConvDecoder(assembly.latent_dim, assembly.decoded_shape, options.activation)

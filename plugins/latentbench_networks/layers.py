@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 NORM_EPS = torch.finfo(torch.float32).eps
 DROPOUT = 0.1
+ActivationName = Literal["swish", "leaky_relu"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"swish": nn.SiLU, "leaky_relu": nn.LeakyReLU}
+"""Those that the paper tried (appendix C.2): x sigmoid(x), and max(x, x/100), torch's slope, as the paper names none."""
 
 
 class NormedConv(nn.Conv2d):
@@ -41,19 +46,20 @@ class SqueezeExcite(nn.Module):
 class ShiftedDown(nn.Module):
     """Half the size without losing pixels: 1x1 convolutions of stride 2 on the image and on three shifts of it, a quarter of the outputs each."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, activation: ActivationName = "swish") -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]()
         self.convs = nn.ModuleList(NormedConv(inputs, outputs // 4, 1, stride=2) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, outputs, H / 2, W / 2], for even H and W."""
-        x = F.silu(x)
+        x = self.activation(x)
         shifts = (x, x[:, :, :, 1:], x[:, :, 1:, :], x[:, :, 1:, 1:])
         return torch.cat([conv(shifted) for conv, shifted in zip(self.convs, shifts, strict=True)], dim=1)
 
 
 class Cell(nn.Module):
-    """A residual cell: skip(x) + squeeze-and-excitation of layers(x), each layer SiLU and a 3x3 convolution."""
+    """A residual cell: skip(x) + squeeze-and-excitation of layers(x), each layer an activation and a 3x3 convolution."""
 
     def __init__(self, skip: nn.Module, layers: nn.Sequential, channels: int) -> None:
         super().__init__()
@@ -65,40 +71,41 @@ class Cell(nn.Module):
         return result
 
 
-def layer(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
-    """SiLU, then a 3x3 convolution."""
-    return [nn.SiLU(), NormedConv(inputs, outputs, 3, stride, padding=1)]
+def layer(inputs: int, outputs: int, activation: ActivationName, stride: int = 1) -> list[nn.Module]:
+    """The activation, then a 3x3 convolution."""
+    return [ACTIVATIONS[activation](), NormedConv(inputs, outputs, 3, stride, padding=1)]
 
 
-def cell(channels: int, depth: int) -> Cell:
+def cell(channels: int, depth: int, activation: ActivationName = "swish") -> Cell:
     """A cell of `depth` layers that keeps size and channels."""
-    layers = [module for _ in range(depth) for module in layer(channels, channels)]
+    layers = [module for _ in range(depth) for module in layer(channels, channels, activation)]
     return Cell(nn.Identity(), nn.Sequential(*layers), channels)
 
 
-def down_cell(inputs: int, outputs: int, shifted: bool) -> Cell:
+def down_cell(inputs: int, outputs: int, shifted: bool, activation: ActivationName = "swish") -> Cell:
     """An encoder's cell of two layers that halves the size; an odd size does not allow the `shifted` skip."""
-    skip = ShiftedDown(inputs, outputs) if shifted else nn.Sequential(nn.SiLU(), NormedConv(inputs, outputs, 1, stride=2))
-    return Cell(skip, nn.Sequential(*layer(inputs, outputs, stride=2), *layer(outputs, outputs)), outputs)
+    skip = ShiftedDown(inputs, outputs, activation) if shifted else nn.Sequential(ACTIVATIONS[activation](), NormedConv(inputs, outputs, 1, stride=2))
+    return Cell(skip, nn.Sequential(*layer(inputs, outputs, activation, stride=2), *layer(outputs, outputs, activation)), outputs)
 
 
-def up_cell(inputs: int, outputs: int) -> Cell:
+def up_cell(inputs: int, outputs: int, activation: ActivationName = "swish") -> Cell:
     """A decoder's cell of one layer that doubles the size."""
     skip = nn.Sequential(nn.Upsample(scale_factor=2), NormedConv(inputs, outputs, 1))
-    layers = nn.Sequential(nn.SiLU(), nn.Upsample(scale_factor=2), NormedConv(inputs, outputs, 3, padding=1))
+    layers = nn.Sequential(ACTIVATIONS[activation](), nn.Upsample(scale_factor=2), NormedConv(inputs, outputs, 3, padding=1))
     return Cell(skip, layers, outputs)
 
 
 class LearnedPooling(nn.Module):
     """Spatial mean + a convolution as large as what is left of the image."""
 
-    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, channels: int, size: tuple[int, int], activation: ActivationName) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]()
         self.conv = NormedConv(channels, channels, size)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C]."""
-        pooled: Tensor = x.mean((2, 3)) + self.conv(F.silu(x)).flatten(1)
+        pooled: Tensor = x.mean((2, 3)) + self.conv(self.activation(x)).flatten(1)
         return pooled
 
 

@@ -6,8 +6,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
-from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained
-from latentbench_poisson.sampler import relaxed_poisson
+from latentbench.api import Assembly, Evaluation, Measure, Metric, Options, Outcome, Trained, relaxed_poisson
 
 TAIL = 1e-5
 """The probability of more arrivals than are drawn (the paper's 1 - .99999)."""
@@ -29,6 +28,7 @@ class RelaxedPoissonHistograms(Evaluation):
     """
 
     name = "relaxed_poisson"
+    version = "2"
     options_model = RelaxedPoissonOptions
     metrics = {"relaxed_mean": Measure(None, "counts", "Mean of relaxed counts.", "temperature")}
 

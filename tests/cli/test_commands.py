@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from tests.timing import times_as_long
 
 SUITE = """\
 name: small
@@ -45,7 +48,7 @@ def test_a_suite_ends_with_its_leaderboard(finished):
     assert re.search(r"\[8/8\] .* done", out)
     table = out[out.index("nelbo on validation") :]
     assert all(re.search(rf"{family} +{estimator} .* ± ", table) for family in ("poisson", "gaussian") for estimator in ("mc", "exact"))
-    assert "mean ± 99 % Student t interval over seeds (n = 2)" in table
+    assert re.search(r"±: 99 % Student t interval over seeds\nn = 2 seeds", table)
 
 
 def test_every_table_is_there(finished):
@@ -213,8 +216,8 @@ def test_show_and_list_runs(finished, cli, monkeypatch):
     shown = cli("show", run[:10])
     assert shown.code == 0
     assert run in shown.out
-    assert "steps: 30" in shown.out
-    assert re.search(r"elbo +validation +nelbo", shown.out)
+    assert re.search(r"training\.steps +30$", shown.out, re.MULTILINE)
+    assert re.search(r"^elbo on validation\n.*\n  nelbo +\d+\.\d+ ", shown.out, re.MULTILINE)
     assert cli("show", "zzz").code == 2
 
 
@@ -225,8 +228,7 @@ def test_evaluations_are_named_by_their_options(finished, cli, monkeypatch, suit
     (run,) = pd.read_parquet(tmp_path / "r" / "runs")["run_id"]
     shown = cli("show", run, "--results", tmp_path / "r").out
     for threshold in ("0.01", "0.5"):
-        assert re.search(rf"^active_units\(threshold={threshold}, rule=threshold\) +active_units-[0-9a-f]{{8}} +\d ", shown, re.MULTILINE)
-        assert re.search(rf"^active_units\(threshold={threshold}, rule=threshold\) +validation +active_fraction", shown, re.MULTILINE)
+        assert re.search(rf"^active_units\(threshold={threshold}, rule=threshold\) on validation\n.*\n  active_fraction ", shown, re.MULTILINE)
     answer = cli("compare", tmp_path / "r", "--metric", "active_fraction")
     assert answer.code == 2
     assert re.search(r"active_units-[0-9a-f]{8}, which is active_units\(threshold=0.5", answer.err)
@@ -404,15 +406,23 @@ def test_a_read_only_results_folder_is_named(cli, suite_file, tmp_path, monkeypa
     assert "is not writable: Permission denied" in answer.err
 
 
+A_HELP = """
+import typer
+app = typer.Typer()
+for name in ("one", "other"):
+    @app.command(name)
+    def command(number: int = 1): "Words."
+app(["--help"])
+"""
+
+
 def test_help_is_quick():
-    """Under half a second of CPU time, median of five: torch, pandas and pydantic are imported where they are used."""
-    times = []
-    for _ in range(5):
-        before = os.times()
-        subprocess.run([sys.executable, "-m", "latentbench", "--help"], check=True, capture_output=True)
-        after = os.times()
-        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert sorted(times)[2] < 0.5
+    """At most twice what typer takes for any help, some .17 s: torch, pandas and pydantic are imported where they are used."""
+    ours, any_help = (
+        partial(subprocess.run, [sys.executable, *words], check=True, capture_output=True)
+        for words in (["-m", "latentbench", "--help"], ["-c", A_HELP])
+    )
+    assert times_as_long(ours, any_help) < 2
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, latentbench.cli.app; print('torch' in sys.modules or 'pandas' in sys.modules)"],
         check=True, capture_output=True, text=True,

@@ -49,6 +49,23 @@ def test_a_file_is_found_where_the_variable_says(tmp_path, monkeypatch):
     assert source().read(tmp_path / "cache") == CONTENT
 
 
+def test_a_file_is_checked_by_the_hash_that_is_published(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.bin").write_bytes(CONTENT)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    right = Source({"x.bin": Path.read_bytes}, url="http://127.0.0.1:9/x.bin", sha256=digest)
+    assert right.digest == digest
+    assert right.read(tmp_path) == CONTENT
+    with pytest.raises(UserError, match=f"the sha256 of its content is {digest}, expected 00"):
+        Source({"x.bin": Path.read_bytes}, url="http://127.0.0.1:9/x.bin", sha256="00").read(tmp_path)
+
+
+@pytest.mark.parametrize("hashes", [{}, {"md5": "1", "sha256": "2"}])
+def test_a_source_has_one_hash(hashes):
+    with pytest.raises(ValueError, match=r"x\.bin: give its md5 or its sha256"):
+        Source({"x.bin": Path.read_bytes}, url="http://127.0.0.1:9/x.bin", **hashes)
+
+
 def test_other_forms_of_a_file_serve_too(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.hex").write_text(CONTENT.hex())

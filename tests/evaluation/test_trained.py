@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from latentbench.data.cache import cache_folder
+from latentbench.data.dataset import Splits
 from latentbench.errors import UserError
 from latentbench.evaluation.outcome import Metric, Outcome
 from latentbench.evaluation.trained import Trained
 from latentbench.execution.job import Job
 from latentbench.execution.queue import enqueue, waiting
+from latentbench.files import cache_folder
 from latentbench.models.model import build_model
 from latentbench.models.objective import Step
 from latentbench.results.disk import disk
@@ -132,7 +133,7 @@ def test_a_model_on_the_way_is_another_one_and_is_encoded_with_the_same_noise(tr
     assert not torch.equal(earlier.codes("validation").sample, codes.sample)
     assert trained.codes("validation") is codes
     assert len({model.model.decoder.weight.data_ptr() for model in (trained, earlier, last)}) == 3
-    alone = Trained(trained.model, trained.splits, trained.seed)
+    alone = Trained(trained.model, Splits(trained.splits["train"], trained.splits["validation"]), trained.seed)
     with pytest.raises(UserError, match=r"the model at the share 0.5 of its training was not kept"):
         alone.at(0.5)
 
@@ -287,3 +288,21 @@ def _with(path, old, new):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     return path
+
+
+def test_the_model_s_own_part_with_other_options_has_its_state(make_run):
+    resolved = make_run(family="poisson")
+    model = build_model(resolved.assembly, resolved.run.seed, "cpu", torch.float32)
+    given = Trained(model, resolved.assembly.dataset.load(cache_folder()), resolved.run.seed)
+    other = given.varied("family", {"log_rate_limit": 1.0})
+    assert (other.log_rate_limit, model.family.log_rate_limit) == (1.0, 5.3)
+    assert torch.equal(other.log_r, model.family.log_r)
+    assert other.log_r is not model.family.log_r
+    with pytest.raises(UserError, match=r"option of family 'poisson'"):
+        given.varied("family", {"log_rate": 1.0})
+
+
+def test_a_share_is_a_step_where_the_length_of_the_training_is_known(trained):
+    assert trained.step_at(0.25) == 0.25
+    trained.steps = 1001
+    assert [trained.step_at(share) for share in (0, 0.25, 1)] == [0, 250, 1001]

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import Splits
 from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import evaluate
+from latentbench.files import cache_folder
 from latentbench.models.model import build_model
 from latentbench.results.store import Store
 from latentbench.results.tensors import read_tensors
@@ -89,7 +89,7 @@ def test_every_number_is_of_the_split_that_was_asked_for(name, split, make_run, 
     few = {"train": splits.train.limited(0.1), "validation": splits.validation.limited(0.2), "test": splits.validation.limited(0.15)}
     trained = Trained(model, Splits(**few), run.seed)
     part = registry.evaluation(name)
-    options = {"lca_iterations": 2, "fista_iterations": 2, "l1_weights": [0.1]} if name == "inference_swap" else {}
+    options = {"lca_iterations": 2, "l1_weights": [0.1]} if name == "inference_swap" else {}
     outcome = part(part.options_model(split=split, **options)).evaluate(trained, torch.Generator().manual_seed(1))
     fitted = {"shattering_gradient", "linear_probe_iterations"}
     assert {metric.split for metric in outcome.metrics if metric.name not in fitted} == {split}

@@ -96,6 +96,10 @@ IN_TRAINING = {
         "labels_float": "LabelsFloat.load(...).train.labels returned float32 [100], expected int64 [100]",
         "test_unsaid": "TestUnsaid.load(...).test is an object of the class Split, and the class says has_test = False",
         "test_missing": "TestMissing.load(...).test is None, and the class says has_test = True",
+        "truth_missing": "TruthMissing.load(...).dictionary is None, expected finite float32 [64, L]: the class says has_truth = True",
+        "truth_unsaid": "TruthUnsaid.load(...).dictionary is float32 [64, 5], expected None: the class says has_truth = False",
+        "truth_transposed": "TruthTransposed.load(...).dictionary is float32 [5, 5], expected finite float32 [64, 5]",
+        "truth_of_others": "TruthOfOthers.load(...).train.causes is float32 [99, 5], expected finite float32 [100, 5]",
         "splits_tuple": "SplitsTuple.load(...) returned an object of the class tuple, expected Splits",
     },
 }
@@ -327,7 +331,7 @@ def test_a_metric_that_is_nan_is_a_failure_in_the_same_words_everywhere(installe
     (run,) = pd.read_parquet(tmp_path / "r" / "runs")["run_id"]
     shown = installed("show", run, *results).stdout
     assert words in shown
-    assert re.search(r"failure_kind +evaluation", shown)
+    assert re.search(r"^trained; failed: evaluation metric_nan", shown, re.MULTILINE)
     measured = pd.read_parquet(tmp_path / "r" / "metrics")
     assert "one" not in set(measured["metric"])
     assert "nelbo" in set(measured["metric"])

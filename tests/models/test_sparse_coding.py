@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Lasso
 
 from latentbench.models.model import build_model
 from latentbench.models.network import dictionary_of
 from latentbench.models.objective import Step
-from latentbench.models.sparse_coding import L1Schedule, kkt_residual, soft_threshold
+from latentbench.models.sparse_coding import L1Schedule
 from latentbench.streams import stream
 from latentbench.suites.resolve import InapplicableError, assemble
 
@@ -53,30 +52,6 @@ def test_a_scaled_run_keeps_its_schedule_s_share(registry):
     assert (run.training["epochs"], run.family_options["l1_every"]) == (10, 0.5)
 
 
-def test_the_soft_threshold():
-    u = torch.tensor([-2.0, -0.5, 0.0, 0.4, 3.0])
-    assert soft_threshold(u, 0.5, True, torch.empty(5)).tolist() == [0, 0, 0, 0, 2.5]
-    assert soft_threshold(u, 0.5, False, torch.empty(5)).tolist() == [-1.5, 0, 0, 0, 2.5]
-
-
-@pytest.mark.parametrize("non_negative", [True, False])
-def test_the_kkt_residual_is_zero_at_scikit_learn_s_optimum_and_nowhere_else(non_negative):
-    generator = stream(1)
-    phi = torch.randn(20, 40, generator=generator, dtype=torch.float64)
-    phi /= phi.norm(dim=0)
-    x = torch.randn(6, 20, generator=generator, dtype=torch.float64)
-    found = Lasso(alpha=0.2 / 20, positive=non_negative, fit_intercept=False, tol=1e-14, max_iter=10**6).fit(phi.numpy(), x.T.numpy())
-    z = torch.from_numpy(found.coef_)
-    assert float(kkt_residual(z, (x - z @ phi.T) @ phi, 0.2, non_negative).max()) < 1e-6
-    other = z + 0.01 * (z != 0)
-    assert float(kkt_residual(other, (x - other @ phi.T) @ phi, 0.2, non_negative).min()) > 1e-4
-
-
-def test_a_negative_code_misses_by_its_size_where_codes_must_not_be_negative():
-    residual = kkt_residual(torch.tensor([[-0.3, 0.0]]), torch.tensor([[0.1, 0.0]]), 0.1, non_negative=True)
-    assert residual.tolist() == pytest.approx([0.3])
-
-
 @pytest.mark.parametrize("family", SPARSE)
 def test_the_dictionary_descends_half_the_squared_error_at_the_inferred_code(family, make_run, registry):
     """The gradient is that of the mean of 1/2 |x - Phi z|^2 with z held: -(x - Phi z) z' / B."""
@@ -95,7 +70,7 @@ def test_the_dictionary_descends_half_the_squared_error_at_the_inferred_code(fam
 
 @pytest.mark.parametrize("family", SPARSE)
 def test_training_lowers_the_cost_and_keeps_columns_at_unit_norm(family, make_run, registry):
-    from latentbench.data.cache import cache_folder
+    from latentbench.files import cache_folder
     from latentbench.training.state import new_state
     from latentbench.training.train import train
 

@@ -48,15 +48,6 @@ def test_samples_have_the_probabilities():
         assert stats.chisquare(z[:, group].sum(0).numpy(), n * LOGITS[0, group].softmax(0).numpy()).pvalue > 1e-6
 
 
-def test_nothing_is_infinite_where_the_uniform_generator_returns_zero(monkeypatch):
-    logits = LOGITS.float().requires_grad_()
-    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.zeros(shape))
-    z = CategoricalPosterior(logits).rsample(0.1, stream(1))
-    z.sum().backward()
-    assert torch.isfinite(z).all()
-    assert torch.isfinite(logits.grad).all()
-
-
 def test_groups_must_divide_the_latent_dimensions(make_run):
     with pytest.raises(InapplicableError, match=r"latent_dim 6 cannot be divided into 4 groups"):
         make_run(family="categorical", family_options__groups=4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from latentbench_evaluations.dead_units import dead_by_norm, dead_by_rule, dead_in_figures, needs_norms
 
-from latentbench.data.cache import cache_folder
+from latentbench.files import cache_folder
 
 
 def spread(low, high, n):

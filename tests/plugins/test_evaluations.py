@@ -9,16 +9,17 @@ import torch
 from latentbench_evaluations.pictures import grid
 from latentbench_evaluations.sparsity import lifetime_sparsity
 from latentbench_evaluations.spike_counts import fano_factor
+from pydantic import ValidationError
 from scipy import stats
 from scipy.integrate import quad
 from scipy.special import expit
 
-from latentbench.data.cache import cache_folder
 from latentbench.data.dataset import Splits
 from latentbench.errors import UserError
 from latentbench.evaluation.outcome import Metric, Outcome
 from latentbench.evaluation.trained import Trained
 from latentbench.execution.evaluate import check_outcome
+from latentbench.files import cache_folder
 from latentbench.models.model import build_model
 from latentbench.registry import load_registry
 from latentbench.streams import stream
@@ -223,6 +224,32 @@ def test_knn_draws_from_the_first_half_and_tests_on_the_second(make_run, registr
     assert result.metrics[-1].value == pytest.approx((votes == y[180:]).mean(), abs=1e-9)
 
 
+def knn_draws(given, registry, **options):
+    return outcome(registry, "knn", given, **options).arrays["accuracies"]
+
+
+def test_knn_keeps_the_accuracy_of_every_draw(make_run, registry):
+    given = trained(make_run, registry)
+    result = outcome(registry, "knn", given, sizes=[20, 100, 5000], draws=7)
+    assert result.arrays["sizes"].tolist() == [20, 100, 180]
+    accuracies = result.arrays["accuracies"]
+    assert accuracies.shape == (3, 7)
+    assert accuracies.mean(1).tolist() == pytest.approx([m.value for m in result.metrics])
+    assert float(accuracies[0].std()) / 7**0.5 == pytest.approx(result.metrics[0].standard_error)
+    assert set(accuracies[2].tolist()) == {result.metrics[2].value}
+
+
+def test_knn_draws_the_same_labelled_images_for_every_model(make_run, registry):
+    """Two models with the same features have the same accuracies, whatever their seeds, and whatever else is drawn."""
+    one, other = (Labelled(trained(make_run, registry, seed=seed), one_hot) for seed in (1, 2))
+    for given in (one, other):  # few labels of each class: draws differ in the classes that they miss
+        assert torch.equal(given.splits["validation"].labels, one.splits["validation"].labels)
+    few = knn_draws(one, registry, sizes=[12], draws=9)
+    assert few.std() > 0
+    assert torch.equal(few, knn_draws(other, registry, sizes=[12], draws=9))
+    assert torch.equal(few[:, :4], knn_draws(other, registry, sizes=[12, 50], draws=4)[:1])
+
+
 def test_shattering_is_the_mean_of_scikit_learn_s_regressions(make_run, registry):
     from itertools import combinations
 
@@ -369,11 +396,11 @@ def test_spikes_per_image_are_sums_of_counts(make_run, registry):
 
 
 def test_swapped_inference_solves_the_lasso_on_the_model_s_dictionary(make_run, registry):
-    """At scikit-learn's optimum for columns scaled to unit norm FISTA's squared error is the same, LCA's near; more lambda, more error."""
+    """At scikit-learn's optimum for columns scaled to unit norm the exact codes' squared error is the same, LCA's near; more lambda, more error."""
     from sklearn.linear_model import Lasso
 
     given = trained(make_run, registry, family="gaussian", latent_dim=20)
-    result = outcome(registry, "inference_swap", given, l1_weights=[0.05, 0.5], images=25, fista_iterations=2000, lca_iterations=3000, tau=20.0)
+    result = outcome(registry, "inference_swap", given, l1_weights=[0.05, 0.5], images=25, lca_iterations=3000, tau=20.0)
     points = {(m.name, m.index): m.value for m in result.metrics}
     chosen = torch.linspace(0, 359, 25, dtype=torch.float64).round().long()
     x = given.splits["validation"].images[chosen].flatten(1).double().numpy()
@@ -382,12 +409,24 @@ def test_swapped_inference_solves_the_lasso_on_the_model_s_dictionary(make_run, 
     for l1 in (0.05, 0.5):
         z = Lasso(alpha=l1 / 64, positive=True, fit_intercept=False, tol=1e-12, max_iter=10**6).fit(phi, x.T).coef_
         expected = ((x - z @ phi.T) ** 2).sum(1).mean()
-        assert points["fista_sse", l1] == pytest.approx(expected, rel=1e-3)
+        assert points["lasso_sse", l1] == pytest.approx(expected, rel=1e-3)
         assert points["lca_sse", l1] == pytest.approx(expected, rel=1e-2)
-        assert points["fista_lifetime_sparsity", l1] == pytest.approx(float(lifetime_sparsity(torch.from_numpy(z)).mean()), abs=0.01)
-    assert points["fista_sse", 0.5] > points["fista_sse", 0.05]
+        assert points["lasso_lifetime_sparsity", l1] == pytest.approx(float(lifetime_sparsity(torch.from_numpy(z)).mean()), abs=0.01)
+    assert points["lasso_sse", 0.5] > points["lasso_sse", 0.05]
     decoded = given.decode(given.codes("validation").mean[chosen]).flatten(1).numpy()
     assert points["encoder_sse", None] == pytest.approx(((x - decoded) ** 2).sum(1).mean(), rel=1e-4)
+    assert points["lasso_missed", 0.5] == 0
+
+
+def test_exact_codes_that_miss_their_tolerance_are_counted(make_run, registry):
+    given = trained(make_run, registry, family="gaussian", latent_dim=20)
+    result = outcome(registry, "inference_swap", given, l1_weights=[1e-6], images=25, lca_iterations=5, tolerance=1e-15)
+    assert {m.name: m.value for m in result.metrics}["lasso_missed"] > 0
+
+
+def test_inference_without_a_penalty_is_refused(registry):
+    with pytest.raises(ValidationError, match="greater than 0"):
+        registry.evaluation("inference_swap").options_model(l1_weights=[0.1, 0])
 
 
 def fewer(given, images):
@@ -405,12 +444,12 @@ def fewer(given, images):
         ("sparsity", {"latent_dim": 1}, 40, {"population_sparsity", "population_sparsity_prior"}),
         ("elbo", {}, 1, {"r2"}),
         ("spike_counts", {}, 1, {"fano_factor"}),
-        ("inference_swap", {}, 1, {"encoder_lifetime_sparsity", "lca_lifetime_sparsity", "fista_lifetime_sparsity"}),
+        ("inference_swap", {}, 1, {"encoder_lifetime_sparsity", "lca_lifetime_sparsity", "lasso_lifetime_sparsity"}),
     ],
 )
 def test_what_is_not_defined_is_left_out_and_the_rest_is_finite(name, changes, images, missing, make_run, registry):
     given = trained(make_run, registry, **changes)
-    options = {"l1_weights": [0.1], "lca_iterations": 5, "fista_iterations": 5} if name == "inference_swap" else {}
+    options = {"l1_weights": [0.1], "lca_iterations": 5} if name == "inference_swap" else {}
     usual, few = outcome(registry, name, fewer(trained(make_run, registry), 40), **options), outcome(registry, name, fewer(given, images), **options)
     check_outcome(registry.evaluation(name), few, given.model.family)  # no number that is not finite
     assert {m.name for m in usual.metrics} - {m.name for m in few.metrics} == missing

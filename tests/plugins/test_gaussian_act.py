@@ -46,7 +46,7 @@ def test_gradients_at_zero_are_those_on_both_sides():
     """d mean / d loc = Phi(0) = 1/2; d variance / d loc = 2 E z (1 - Phi(0)) = phi(0) at scale 1."""
     loc = torch.zeros(1, 1, dtype=torch.float64, requires_grad=True)
     posterior = ReluPosterior(GaussianPosterior(loc, torch.zeros(1, 1, dtype=torch.float64)))
-    assert float(torch.autograd.grad(posterior.mean.sum(), loc)[0]) == pytest.approx(0.5)
+    assert float(torch.autograd.grad(posterior.mean.sum(), loc, retain_graph=True)[0]) == pytest.approx(0.5)
     assert float(torch.autograd.grad(posterior.variance.sum(), loc)[0]) == pytest.approx(stats.norm.pdf(0))
 
 

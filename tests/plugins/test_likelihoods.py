@@ -1,4 +1,4 @@
-"""Likelihoods against scipy.stats, and what every one must obey: normalised densities, constants that nothing trained changes, finite costs."""
+"""Likelihoods against scipy.stats, finite costs at extreme parameters, training, and where they apply; the conformance kit has their laws."""
 
 import math
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import stats
 
 from latentbench.models.model import build_model
 from latentbench.streams import stream
@@ -84,67 +84,6 @@ def test_the_log_density_is_scipy_s(case, made):
 
 
 @every_likelihood
-def test_the_density_of_a_pixel_is_normalised_and_has_the_stated_mean(case, made):
-    likelihood, assembly = made(case, (1, 1, 1))
-    decoded = given(assembly, case, 1)[1]
-
-    def density(x):
-        return math.exp(float(likelihood.log_prob(torch.full((1, 1, 1, 1), float(x), dtype=torch.float64), decoded).detach()))
-
-    stated = float(likelihood.mean(decoded).detach())
-    if assembly.dataset.pixels in ("real", "unit"):
-        total = integrate.quad(density, -math.inf, stated)[0] + integrate.quad(density, stated, math.inf)[0]
-        mean = stated + integrate.quad(lambda d: d * (density(stated + d) - density(stated - d)), 0, math.inf)[0]
-    else:
-        counts = range(2 if assembly.dataset.pixels == "binary" else 400)
-        total, mean = sum(map(density, counts)), sum(x * density(x) for x in counts)
-    assert total == pytest.approx(1, abs=1e-6)
-    assert mean == pytest.approx(stated, abs=1e-6)
-
-
-@every_likelihood
-def test_cost_and_log_density_differ_by_a_constant_that_nothing_changes(case, made):
-    likelihood, assembly = made(case)
-    images, decoded = given(assembly, case)
-    decoded.requires_grad_()
-    trained = [decoded, *likelihood.parameters()]
-    cost = likelihood.reconstruction(images, decoded)
-    exact = reference(case, images, decoded.detach())
-    assert (-exact - cost.detach()).numpy() == pytest.approx(likelihood.constant, abs=1e-8)
-    of_cost = torch.autograd.grad(cost.sum(), trained)
-    of_log_prob = torch.autograd.grad(likelihood.log_prob(images, decoded).sum(), trained)
-    assert all(torch.equal(a, -b) for a, b in zip(of_cost, of_log_prob, strict=True))
-    constant = likelihood.constant
-    for parameter in likelihood.parameters():
-        torch.nn.init.constant_(parameter, -1.0)
-    assert likelihood.constant == constant
-
-
-@every_likelihood
-def test_gradients_agree_with_finite_differences(case, made):
-    likelihood, assembly = made(case)
-    images, decoded = given(assembly, case, 1)
-    parameters = [parameter.detach().requires_grad_() for parameter in likelihood.parameters()]
-    names = [name for name, _ in likelihood.named_parameters()]
-
-    def cost(decoded, *values):
-        return torch.func.functional_call(Cost(likelihood), {f"of.{n}": v for n, v in zip(names, values, strict=True)}, (images, decoded))
-
-    assert torch.autograd.gradcheck(cost, (decoded.requires_grad_(), *parameters), atol=1e-5)
-
-
-class Cost(torch.nn.Module):
-    """The cost of a likelihood as a module's output."""
-
-    def __init__(self, of):
-        super().__init__()
-        self.of = of
-
-    def forward(self, images, decoded):
-        return self.of.reconstruction(images, decoded)
-
-
-@every_likelihood
 @pytest.mark.parametrize("size", [-1e6, -200.0, 200.0, 1e6])
 def test_extreme_numbers_have_finite_costs_and_gradients(case, size, made):
     likelihood, assembly = made(case)
@@ -157,15 +96,6 @@ def test_extreme_numbers_have_finite_costs_and_gradients(case, size, made):
         gradients = torch.autograd.grad(cost.sum(), [decoded, *likelihood.parameters()])
         assert cost.isfinite().all()
         assert all(gradient.isfinite().all() for gradient in gradients)
-
-
-@every_likelihood
-@pytest.mark.parametrize("decoder", ["linear", "mlp", "conv"])
-def test_decoders_give_the_numbers_that_a_likelihood_needs(case, decoder, make_run, registry):
-    assembly = assemble(make_run(**CASES[case], decoder=decoder, family="gaussian").run, registry)
-    decoded = build_model(assembly, 1, "cpu", torch.float32).decoder(torch.zeros(3, 6))
-    assert decoded.shape == (3, *assembly.decoded_shape)
-    assert assembly.decoded_shape == ((2, 8, 8) if case == "gaussian-decoded" else (1, 8, 8))
 
 
 @every_likelihood

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from latentbench_networks.conv import ConvDecoder, ConvEncoder
-from latentbench_networks.layers import NormedConv, ShiftedDown, down_cell
-from latentbench_networks.linear import LinearOptions
+from latentbench_networks.conv import ConvDecoder, ConvEncoder, ConvOptions
+from latentbench_networks.layers import ACTIVATIONS, NormedConv, ShiftedDown, down_cell
 from torch.nn.utils.parametrizations import weight_norm
 
 from latentbench.models.model import build_model
@@ -41,7 +40,7 @@ def test_parameters_are_as_many_as_the_authors_models_have(make_run, registry, f
 
 @pytest.mark.parametrize("size", [(5, 5), (8, 8), (16, 16), (20, 17), (27, 27), (28, 28), (32, 32), (24, 48), (64, 64)])
 def test_convolutions_fit_every_size(size):
-    encoder = ConvEncoder((1, *size), 7, LinearOptions(), False)
+    encoder = ConvEncoder((1, *size), 7, ConvOptions(), False)
     decoder = ConvDecoder(6, (1, *size))
     assert encoder(torch.randn(2, 1, *size)).shape == (2, 7)
     assert decoder(torch.randn(2, 6)).shape == (2, 1, *size)
@@ -50,7 +49,7 @@ def test_convolutions_fit_every_size(size):
 @pytest.mark.parametrize(("channels", "maps"), [(1, 2), (2, 2), (3, 3), (3, 6)])
 def test_convolutions_have_the_channels_of_the_images_and_of_the_likelihood(channels, maps):
     images = torch.randn(2, channels, 8, 8, requires_grad=True)
-    features = ConvEncoder((channels, 8, 8), 5, LinearOptions(), False).eval()(images)
+    features = ConvEncoder((channels, 8, 8), 5, ConvOptions(), False).eval()(images)
     assert features.shape == (2, 5)
     features.sum().backward()
     assert bool((images.grad.abs().amax((0, 2, 3)) > 0).all())  # each channel is seen
@@ -79,7 +78,7 @@ def test_maps_have_the_paper_s_sizes():
     shapes = {}
     for side in (16, 28):
         x, shapes[side] = torch.randn(1, 1, side, side), []
-        for module in list(ConvEncoder((1, side, side), 4, LinearOptions(), True))[:-3]:
+        for module in list(ConvEncoder((1, side, side), 4, ConvOptions(), True))[:-3]:
             x = module(x)
             shapes[side].append((x.shape[1], x.shape[2]))
     assert shapes[16] == [(32, 16), (32, 16), (64, 8), (64, 8), (128, 4), (128, 4)]
@@ -131,6 +130,38 @@ def test_a_shifted_skip_orders_its_shifts_as_the_authors_do():
         torch.nn.init.zeros_(conv.bias)
     x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     assert torch.allclose(skip(x).flatten(), torch.nn.functional.silu(torch.tensor([1.0, 2.0, 3.0, 4.0])), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [16, 28])
+def test_an_activation_replaces_all_swishes_of_convolutional_layers(side):
+    """And no other activation: those of gates and of the dense layer stay."""
+
+    def counts(activation):
+        encoder = ConvEncoder((1, side, side), 4, ConvOptions(activation=activation), True)
+        kinds = [type(module) for module in (*encoder.modules(), *ConvDecoder(3, (1, side, side), activation).modules())]
+        return {kind: kinds.count(kind) for kind in (torch.nn.SiLU, torch.nn.LeakyReLU, torch.nn.ReLU)}
+
+    swish, leaky = counts("swish"), counts("leaky_relu")
+    assert swish[torch.nn.SiLU] > 10
+    assert swish[torch.nn.LeakyReLU] == leaky[torch.nn.SiLU] == 0
+    assert leaky == {torch.nn.SiLU: 0, torch.nn.LeakyReLU: swish[torch.nn.SiLU], torch.nn.ReLU: swish[torch.nn.ReLU]}
+
+
+def test_activations_are_those_of_their_formulas():
+    x = torch.linspace(-3, 3, 13)
+    assert torch.allclose(ACTIVATIONS["swish"]()(x), x / (1 + torch.exp(-x)))
+    assert torch.allclose(ACTIVATIONS["leaky_relu"]()(x), torch.maximum(x, x / 100))
+
+
+def test_the_option_of_an_activation_leaves_ids_and_initial_weights_as_they_were(make_run, registry):
+    settings = {"dataset": "photo_patches", "encoder": "conv", "decoder": "conv", "family": "gaussian"}
+    plain = make_run(**settings).run
+    assert make_run(**settings, encoder_options__activation="swish", decoder_options__activation="swish").run.id == plain.id
+    leaky = make_run(**settings, encoder_options__activation="leaky_relu").run
+    assert leaky.id != plain.id
+    one, other = (build_model(assemble(run, registry), run.seed, "cpu", torch.float32).state_dict() for run in (plain, leaky))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_initial_weights_are_wider_beside_a_decoder_that_is_not_linear(make_run, registry):

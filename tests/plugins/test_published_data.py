@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 from latentbench_datasets import cifar, mnist, van_hateren
-from latentbench_datasets.patches import prepare, whitening_filter
+from latentbench_datasets.patches import last_fifths, prepare, whitening_filter
 from PIL import Image
 from scipy import ndimage
 
-from latentbench.data.cache import cache_folder
 from latentbench.errors import UserError
+from latentbench.files import cache_folder
 from latentbench.streams import stream
 
 real = pytest.mark.skipif(not os.environ.get("LATENTBENCH_DATA"), reason="needs the real data: set LATENTBENCH_DATA")
@@ -109,6 +109,29 @@ def test_crops_are_of_their_image_with_corners_uniform_on_0_to_12():
         shares = torch.bincount(coordinate, minlength=13) / 40_000
         assert len(shares) == 13
         assert float((shares - 1 / 13).abs().max()) < 5 * (1 / 13 * 12 / 13 / 40_000) ** 0.5
+
+
+def test_iterative_preparation_scales_all_patches_at_once_and_takes_the_last_fifth_of_ten_blocks():
+    patches = 5 + 3 * torch.arange(1004, dtype=torch.float32)[:, None].repeat(1, 2)
+    made = last_fifths(patches)
+    both = torch.cat([made["train"], made["validation"]]).double()
+    assert float(both.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(both.std(correction=0)) == pytest.approx(1, rel=1e-6)
+    order = both[:, 0].argsort().argsort()
+    kept, left = order[: len(made["train"])], order[len(made["train"]) :]
+    # Nine blocks of 100 give 20 each, and the last, of 104, gives 21.
+    assert left.tolist() == [
+        i for block in range(10) for i in range(100 * block + (83 if block == 9 else 80), 100 * block + (104 if block == 9 else 100))
+    ]
+    assert kept.tolist() == [i for i in range(1004) if i not in set(left.tolist())]
+
+
+def test_preparation_is_an_option_that_leaves_stored_ids_alone(registry):
+    plain, iterative = (
+        registry.dataset("van_hateren")(registry.dataset("van_hateren").options_model(**given)) for given in ({}, {"preparation": "iterative"})
+    )
+    assert plain.chosen_options == {}
+    assert iterative.chosen_options == {"preparation": "iterative"}
 
 
 def test_both_forms_of_a_van_hateren_image_have_one_content(tmp_path):

@@ -55,7 +55,7 @@ def whole(tmp_path_factory, registry):
     enqueue(store.path, "hostile", jobs, detached=True)
     shutil.copytree(base / "plain", base / "compacted")
     assert compact(base / "compacted") > 0
-    return base, [job.run.id for job in jobs]
+    return base, sorted(job.run.id for job in jobs)  # the damaged file is the first
 
 
 @pytest.fixture(autouse=True)
@@ -184,54 +184,66 @@ def not_utf8(folder, run_id):
     return path
 
 
-COMMANDS = ("plan", "compare", "status", "show", "list", "merge", "worker", "run", "compact", "cancel")
+COMMANDS = ("plan", "compare", "status", "show", "list", "metrics", "merge", "evaluate", "worker", "run", "compact", "cancel")
 READERS = set(COMMANDS)
 """Commands that read tables. Of `list runs` that is `runs` only. `cancel` empties the queue nevertheless."""
-WRITERS = {"run", "worker", "compact"}
-LEASES = {"run", "status", "worker", "compact", "cancel"}
-QUEUE = {"run", "status", "worker"}
+RUNS = READERS - {"metrics"}
+"""Commands that read the rows of runs; `list metrics` does without them."""
+OTHERS = RUNS - {"show"}
+"""Commands that read every file of a table, and not only those of one run, as `show` does."""
+WRITERS = {"run", "evaluate", "worker", "compact"}
+EVERY = {"run", "plan", "compare", "show", "compact", "merge", "evaluate"}
+"""Commands that read every column of runs, or every row of evaluations."""
+LEASES = {"run", "evaluate", "status", "worker", "compact", "cancel"}
+QUEUE = {"run", "evaluate", "status", "worker"}
 DEEP = "[" * 100_000
 
 PLAIN = {
-    "a row cut short": (with_bytes("runs", lambda b: b[: len(b) // 2]), READERS),
-    "an empty file": (with_bytes("runs", lambda b: b""), READERS),
+    "a row cut short": (with_bytes("runs", lambda b: b[: len(b) // 2]), RUNS),
+    "an empty file": (with_bytes("runs", lambda b: b""), RUNS),
     "a text in place of metrics": (with_bytes("metrics", lambda b: b"nothing"), READERS - {"list"}),
     "metrics with changed bytes": (with_bytes("metrics", lambda b: b[:60] + bytes(255 - x for x in b[60:200]) + b[200:]), READERS - {"list"}),
     "a history cut short": (with_bytes("history", lambda b: b[:-1]), {"compact", "merge"}),
     "units cut short": (with_bytes("units", lambda b: b[:-1]), {"compact", "merge"}),
-    "a summary cut short": (with_bytes("summaries", lambda b: b[:-1]), {"merge", "compare"}),
-    "an evaluation's row cut short": (with_bytes("evaluations", lambda b: b[:-1]), {"run", "plan", "show", "compact", "merge", "compare"}),
-    "a foreign Parquet file": (in_place("metrics/x.parquet", lambda p: pq.write_table(pa.table({"x": [1]}), p)), READERS - {"list"}),
+    "a summary cut short": (with_bytes("summaries", lambda b: b[:-1]), {"merge", "compare", "metrics"}),
+    "an evaluation's row cut short": (
+        with_bytes("evaluations", lambda b: b[:-1]),
+        EVERY | {"metrics"},
+    ),
+    "a foreign Parquet file": (in_place("metrics/x.parquet", lambda p: pq.write_table(pa.table({"x": [1]}), p)), READERS - {"list", "show"}),
     "a newer schema": (newer_schema, READERS - {"list"}),
     "a column is missing": (rewritten(lambda rows: rows.drop_columns(["value"]), "metrics"), {"compare", "show", "compact", "merge"}),
-    "the key is missing": (rewritten(lambda rows: rows.drop_columns(["run_id"]), "runs"), READERS),
+    "the key is missing": (rewritten(lambda rows: rows.drop_columns(["run_id"]), "runs"), RUNS),
     "a column of texts for numbers": (rewritten(column("value", pa.string()), "metrics"), {"compare", "show", "compact", "merge"}),
-    "a column of numbers for texts": (rewritten(column("status", 3), "runs"), READERS),
-    "a column of texts for times": (rewritten(column("started", "yesterday"), "runs"), READERS - {"list"}),
-    "a column twice": (rewritten(lambda rows: rows.append_column("status", rows["status"]), "runs"), READERS),
-    "bad JSON": (rewritten(column("training", "{"), "runs"), {"run", "plan", "compare", "show", "compact", "merge"}),
-    "JSON that is no object": (rewritten(column("sources", "[1]"), "runs"), READERS - {"list"}),
-    "JSON nested too deeply": (rewritten(column("sources", DEEP), "runs"), READERS - {"list"}),
-    "no run id": (rewritten(column("run_id", pa.array([None], pa.string())), "runs"), READERS),
-    "text that is not UTF-8": (not_utf8, {"compare", "show", "compact", "merge"}),
-    "copied metrics": (copied("metrics", "copy.parquet"), READERS - {"list"}),
-    "a copied row": (copied("runs", "copy.parquet"), READERS),
-    "a row twice in a file": (rewritten(lambda rows: pa.concat_tables([rows, rows]), "runs"), READERS),
+    "a column of numbers for texts": (rewritten(column("status", 3), "runs"), RUNS),
+    "a column of texts for times": (rewritten(column("started", "yesterday"), "runs"), RUNS - {"list"}),
+    "a column twice": (rewritten(lambda rows: rows.append_column("status", rows["status"]), "runs"), RUNS),
+    "bad JSON": (rewritten(column("training", "{"), "runs"), EVERY),
+    "JSON that is no object": (rewritten(column("sources", "[1]"), "runs"), RUNS - {"list"}),
+    "JSON nested too deeply": (rewritten(column("sources", DEEP), "runs"), RUNS - {"list"}),
+    "no run id": (rewritten(column("run_id", pa.array([None], pa.string())), "runs"), RUNS),
+    "text that is not UTF-8": (not_utf8, {"compare", "show", "compact", "merge", "metrics"}),
+    "copied metrics": (copied("metrics", "copy.parquet"), READERS - {"list", "show"}),
+    "a copied row": (copied("runs", "copy.parquet"), OTHERS),
+    "a row twice in a file": (rewritten(lambda rows: pa.concat_tables([rows, rows]), "runs"), RUNS),
     "copied history": (copied("history", "a copy of it.parquet"), {"compact", "merge"}),
     "a file that is named as a compact one": (in_place("metrics/compact-foo.parquet", text("")), READERS - {"list"}),
     "a copy that is named as a compact one": (copied("runs", "compact-foo.parquet"), READERS),
-    "a compact file of summaries": (copied("summaries", "compact-000001.parquet"), {"run", "worker", "compact", "merge", "compare"}),
-    "a pipe in place of metrics": (in_place("metrics/x.parquet", os.mkfifo), READERS - {"list"}),
-    "a pipe in place of a row": (in_place("runs/x.parquet", os.mkfifo), READERS),
-    "a folder in place of a row": (in_place("runs/x.parquet", lambda p: p.mkdir()), READERS),
-    "a link to nothing": (in_place("runs/x.parquet", lambda p: p.symlink_to("nowhere")), READERS),
-    "a link to itself": (in_place("runs/x.parquet", lambda p: p.symlink_to(p)), READERS),
+    "a compact file of summaries": (
+        copied("summaries", "compact-000001.parquet"),
+        {"run", "worker", "compact", "merge", "compare", "metrics", "evaluate"},
+    ),
+    "a pipe in place of metrics": (in_place("metrics/x.parquet", os.mkfifo), READERS - {"list", "show"}),
+    "a pipe in place of a row": (in_place("runs/x.parquet", os.mkfifo), OTHERS),
+    "a folder in place of a row": (in_place("runs/x.parquet", lambda p: p.mkdir()), OTHERS),
+    "a link to nothing": (in_place("runs/x.parquet", lambda p: p.symlink_to("nowhere")), OTHERS),
+    "a link to itself": (in_place("runs/x.parquet", lambda p: p.symlink_to(p)), OTHERS),
     "a file in place of logs": (in_place("logs", text("")), WRITERS | {"merge"}),
     "a file in place of metrics": (in_place("metrics", text("")), READERS - {"list"}),
     "a file in place of leases": (in_place("leases", text("")), LEASES),
     "a file in place of the queue": (in_place("queue", text("")), WRITERS | {"status", "cancel"}),
     "a file in place of states": (in_place("states", text("")), WRITERS | {"plan", "status"}),
-    "a file in place of checkpoints": (in_place("checkpoints", text("")), WRITERS | {"merge"}),
+    "a file in place of checkpoints": (in_place("checkpoints", text("")), WRITERS | {"merge", "show"}),
     "a folder named as a lease": (in_place("leases/RUN.1.json", lambda p: p.mkdir()), LEASES),
     "a pipe named as a lease": (in_place("leases/RUN.1.json", os.mkfifo), LEASES),
     "a lease that cannot be read": (in_place("leases/RUN.1.json", lambda p: p.symlink_to("/proc/self/mem")), LEASES),
@@ -263,12 +275,15 @@ PLAIN = {
     "a merge that was interrupted": (in_place(UNFINISHED_MERGE, text("")), READERS),
 }
 COMPACTED = {
-    "compacted rows cut short": (with_bytes("runs", lambda b: b[:-20]), READERS),
+    "compacted rows cut short": (with_bytes("runs", lambda b: b[:-20]), RUNS),
     "compacted metrics cut short": (with_bytes("metrics", lambda b: b[: len(b) // 3]), READERS - {"list"}),
     "compacted units as a pipe": (in_place("units/compact-000001.parquet", lambda p: (p.unlink(), os.mkfifo(p))), {"compact", "merge"}),
-    "compacted rows with bad JSON": (rewritten(column("training", "no"), "runs"), {"run", "plan", "compare", "show", "compact", "merge"}),
-    "compacted rows with texts for numbers": (rewritten(column("seed", pa.string()), "runs"), {"compare", "show", "list", "compact", "merge"}),
-    "a row twice in compacted ones": (rewritten(lambda rows: pa.concat_tables([rows, rows]), "runs"), READERS),
+    "compacted rows with bad JSON": (rewritten(column("training", "no"), "runs"), EVERY),
+    "compacted rows with texts for numbers": (
+        rewritten(column("seed", pa.string()), "runs"),
+        {"compare", "show", "list", "compact", "merge", "evaluate"},
+    ),
+    "a row twice in compacted ones": (rewritten(lambda rows: pa.concat_tables([rows, rows]), "runs"), RUNS),
     "a compact file of another name": (copied("runs", "compact-new.parquet"), READERS),
 }
 CASES = [(name, "plain", *case) for name, case in PLAIN.items()] + [(name, "compacted", *case) for name, case in COMPACTED.items()]
@@ -282,6 +297,8 @@ def words(command, folder, run_id):
         "status": ("status", "--results", folder),
         "show": ("show", run_id, "--results", folder),
         "list": ("list", "runs", "--results", folder),
+        "metrics": ("list", "metrics", "--results", folder),
+        "evaluate": ("evaluate", folder, "--evaluation", "elbo", "--engine", "test_inline"),
         "worker": ("worker", folder, "--cpus", "1"),
         "compact": ("compact", "--results", folder),
         "merge": ("merge", folder, "--into", folder.parent / "merged"),
@@ -327,7 +344,7 @@ def test_every_command_names_the_file_or_does_without_it(folder, cli, kind, dama
     path, run_id = folder(kind)
     named = damage(path, run_id)
     for command in COMMANDS:
-        before = contents(path, "queue", "leases")
+        before = contents(path, "queue", "leases", "plans")
         answer = cli(*words(command, path, run_id))
         told = f"{command}: {answer.code}: {answer.out}{answer.err}"
         assert "Traceback" not in told
@@ -337,9 +354,9 @@ def test_every_command_names_the_file_or_does_without_it(folder, cli, kind, dama
             assert answer.err.count("\n") == 1, told
             assert str(named) in answer.err or (command == "compact" and "being worked on" in answer.err), told
         if command == "compact" and not answer.code:
-            assert contents(path, "queue", "leases").keys() < before.keys() | set(path.glob("*/compact-*"))
+            assert contents(path, "queue", "leases", "plans").keys() < before.keys() | set(path.glob("*/compact-*"))
         else:
-            assert contents(path, "queue", "leases") == before, told
+            assert contents(path, "queue", "leases", "plans") == before, told
 
 
 def test_a_damaged_lease_is_taken_over_once_it_is_old(folder, cli):

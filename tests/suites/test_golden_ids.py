@@ -17,7 +17,7 @@ def golden(root, name):
     return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
 
 
-@pytest.mark.parametrize(("name", "runs"), [("quick", 52), ("paper", 1600)])
+@pytest.mark.parametrize(("name", "runs"), [("quick", 52), ("paper", 1760)])
 def test_ids_are_the_golden_ones(name, runs, root, registry):
     plan = make_plan(load_suite(root / "suites" / f"{name}.yaml"), registry, "cpu")
     ids = [f"{item.run.id} {item.run.about}" for item in plan.runs]

@@ -43,7 +43,7 @@ def test_the_id_changes_with_everything_that_decides_numbers(make_run):
     assert len(ids) == len(changes) + 1
     assert base.id == make_run().run.id
     assert base.model_copy(update={"device": "cuda"}).id != base.id
-    assert base.model_copy(update={"plugins": {**base.plugins, "family:poisson": "2"}}).id != base.id
+    assert base.model_copy(update={"plugins": {**base.plugins, "family:poisson": "other"}}).id != base.id
     assert base.model_copy(update={"sources": {"digits.csv.gz": "0"}}).id != base.id
 
 

@@ -1,6 +1,7 @@
 """A plugin in which every part breaks one promise, so that its name says which; no rule about what a part declares is broken."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -182,7 +183,7 @@ def made(n=100, shape=(1, 8, 8), labels=None, change=lambda images: images):
     return Split(change(torch.rand(n, *shape, generator=torch.Generator().manual_seed(n))), labels)
 
 
-def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, labels=None, change=lambda images: images, load=None, has_test=False):
+def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, labels=None, change=lambda images: images, load=None, **said):
     def splits(self, cache):
         return Splits(made(100, given or shape, labels, change), made(50, given or shape, labels, change))
 
@@ -190,7 +191,7 @@ def dataset(label, shape=(1, 8, 8), given=None, pixels="real", labelled=False, l
         "data_shape": shape,
         "pixels": pixels,
         "labelled": labelled,
-        "has_test": has_test,
+        **said,
         "load": load or splits,
         "defaults": {"likelihood": "gaussian"},
     }
@@ -205,6 +206,16 @@ def one_bad_pixel(images):
 def shared_images(self, cache):
     train = made(100)
     return Splits(train, Split(torch.cat([train.images[:7], made(43).images])), made(20))
+
+
+def known(pixels, images):
+    """Images with five causes."""
+
+    def load(self, cache):
+        train = made(100)
+        return Splits(replace(train, causes=torch.zeros(images, 5)), replace(train, causes=torch.zeros(100, 5)), dictionary=torch.zeros(pixels, 5))
+
+    return load
 
 
 DATASETS = [
@@ -223,6 +234,10 @@ DATASETS = [
     dataset("shared_images", load=shared_images, has_test=True),
     dataset("test_unsaid", load=shared_images),
     dataset("test_missing", has_test=True),
+    dataset("truth_missing", has_truth=True),
+    dataset("truth_unsaid", load=known(64, 100)),
+    dataset("truth_transposed", has_truth=True, load=known(5, 100)),
+    dataset("truth_of_others", has_truth=True, load=known(64, 99)),
 ]
 
 

@@ -83,3 +83,9 @@ def test_the_gradient_limit_is_three_times_larger_during_the_warm_up():
     assert s.clip_norm(99) == 1500
     assert s.clip_norm(100) == 500
     assert schedules().clip_norm(0) is None
+
+
+def test_the_loss_is_settled_once_kl_weight_and_temperature_are():
+    s = schedules(steps=100, temperature_start=1.0, temperature_stop=0.1, temperature_portion=0.5, beta_anneal=0.2)
+    assert [s.loss_is_settled(step) for step in range(100)] == [step >= 50 for step in range(100)]
+    assert all(schedules(beta_anneal=0.0).loss_is_settled(step) for step in range(1000))

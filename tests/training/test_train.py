@@ -5,11 +5,12 @@ import sys
 
 import pytest
 import torch
-from latentbench_poisson import sampler
 from safetensors.torch import load, save
 
-from latentbench.data.cache import cache_folder
+from latentbench.blocks import relaxed_poisson
+from latentbench.blocks.arrivals_loop import every_arrival
 from latentbench.errors import NonFiniteError, UserError
+from latentbench.files import cache_folder
 from latentbench.models.model import build_model
 from latentbench.models.objective import Step
 from latentbench.suites.resolve import assemble
@@ -68,6 +69,25 @@ def test_a_run_goes_on_bit_for_bit_from_any_step(begin, changes, stop):
     restored, *rest = begin(**changes)
     restored.load(load(saved))
     assert restored.step == stop
+    finished(restored, *rest)
+    assert same(restored.tensors(), whole.tensors())
+    assert restored.history == whole.history
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+@pytest.mark.parametrize("changes", [{}, {"estimator": "hard_forward", "estimator_options.from_start": True}], ids=["mc", "hard_forward"])
+def test_a_run_with_the_kernel_goes_on_bit_for_bit(begin, changes, stop, monkeypatch):
+    """The kernel's seeds come from the generator whose state is saved. Here Triton's interpreter runs it."""
+    pytest.importorskip("triton")
+    monkeypatch.setattr(relaxed_poisson, "uses_kernel", lambda rate: True)
+    short = {"training__steps": 8, "training__batch_size": 20, **changes}
+    whole = finished(*begin(**short))
+    for state in train(*begin(**short)):
+        if state.step == stop:
+            saved = save(state.tensors())
+            break
+    restored, *rest = begin(**short)
+    restored.load(load(saved))
     finished(restored, *rest)
     assert same(restored.tensors(), whole.tensors())
     assert restored.history == whole.history
@@ -220,8 +240,7 @@ def test_a_step_reads_nothing_from_the_device(begin, monkeypatch):
     for name in ("item", "__float__", "__int__", "__bool__", "tolist"):
         monkeypatch.setattr(torch.Tensor, name, refuse)
     # On the CPU the sampler may look at sizes; elsewhere it takes the loop, which does not.
-    monkeypatch.setattr("latentbench_poisson.sampler._chunks", lambda flat, temperature: [slice(None)])
-    monkeypatch.setattr("latentbench_poisson.sampler._sample_compacting", sampler._sample_all)
+    monkeypatch.setattr("latentbench.blocks.relaxed_poisson.arrivals_that_matter", every_arrival)
     for _ in range(20):  # within an epoch of 28 steps
         next(steps)
 
