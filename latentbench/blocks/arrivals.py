@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy.special import pdtr, pdtrik
 from torch import Tensor, nn
 
 from latentbench.blocks.indicators import Relaxation, reach
@@ -19,6 +18,8 @@ MIN_COUNTS = 2
 
 def arrivals_needed(rate: float, tail: float = TAIL) -> int:
     """The smallest n with Poisson cdf(n; rate) >= 1 - tail: .99999 in the Poisson VAE (section 3). At least 1, so that small rates get a gradient."""
+    from scipy.special import pdtr, pdtrik  # a tenth of a second, which planning has no use for
+
     n = max(round(float(pdtrik(1 - tail, rate))) - 1, 0)
     while pdtr(n, rate) < 1 - tail:
         n += 1

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
 
 Array = NDArray[np.float64]
 REPLICATES = 4000
@@ -36,6 +35,8 @@ class Resampling:
 
     def seeds(self, seeds: Sequence[int]) -> Array:
         """Weights [R, n] of n seeds, which sum to 1; equal ones for a single seed."""
+        from scipy.special import ndtri, stdtrit  # a tenth of a second that only this takes
+
         numbers = [int(seed) for seed in seeds]
         key = ("seeds", *numbers)
         if key not in self._weights:

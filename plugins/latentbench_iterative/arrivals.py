@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 import torch
-from scipy.special import pdtr, pdtrik
 from torch import Tensor, nn
+
+from latentbench.api import arrivals_needed
 
 REFRESH = 200
 """Batches after which n_exp is set anew; at the start of a run after 1, 2, 4, ... until there are as many."""
@@ -20,12 +21,7 @@ MAX = 500
 
 def arrivals_for(rate: float, tail: float) -> int:
     """The smallest n >= 1 with Poisson cdf(n; rate) >= 1 - tail, at most 500."""
-    if rate > MAX:
-        return MAX
-    n = max(round(float(pdtrik(1 - tail, rate))) - 1, 1)
-    while pdtr(n, rate) < 1 - tail:
-        n += 1
-    return min(n, MAX)
+    return MAX if rate > MAX else min(arrivals_needed(rate, tail), MAX)
 
 
 class StepArrivals(nn.Module):

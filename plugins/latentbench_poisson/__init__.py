@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from scipy.special import gammainc
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
@@ -75,6 +74,8 @@ class PoissonPosterior(Posterior):
         """The counts [V, 1] from 0 to the smallest n that the largest rate exceeds with probability `tail` at most; None for tail 0."""
         if tail <= 0:
             return None
+        from scipy.special import gammainc  # a tenth of a second that only this takes
+
         largest, n = float(self.rate.detach().max()), 0
         while gammainc(n + 1, largest) > tail:  # P(count > n)
             n += 1
