@@ -57,12 +57,16 @@ def execute_in_process(job: Job, results: Path, owner: str, device: str, connect
         return
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server blocks it
-    device = use(device)
-    _log(f"{job.run.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
-    report = _Report(connection, stop, device)
-    control = Control(report, stop.wanted, save_every, OUT_OF_MEMORY, lambda origin: _tell(connection, Began(origin)))
-    _tell(connection, _ended(job, store, device, control))
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the fork server blocks it
+        device = use(device)
+        _log(f"{job.run.about} started, process {os.getpid()}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', '')}")
+        report = _Report(connection, stop, device)
+        control = Control(report, stop.wanted, save_every, OUT_OF_MEMORY, lambda origin: _tell(connection, Began(origin)))
+        _tell(connection, _ended(job, store, device, control))
+    except _StoppedError:
+        _log("stopped")
+        os._exit(STOPPED)
 
 
 def _ended(job: Job, store: Store, device: str, control: Control) -> Message:
@@ -104,6 +108,10 @@ class _Report:
             _tell(self.connection, Progressed(step, steps, self.first, memory(self.device)))
 
 
+class _StoppedError(BaseException):
+    """Ends a run that was asked to stop, wherever it is, through what removes files that are half written."""
+
+
 class _Stop:
     """The handler of SIGTERM. A run that trains saves its state first; one that loads or evaluates, which is done again, ends at once."""
 
@@ -113,8 +121,7 @@ class _Stop:
     def __call__(self, number: int, frame: Any) -> None:
         self.asked = True
         if not self.in_training:
-            _log("stopped")
-            os._exit(STOPPED)
+            raise _StoppedError
 
     def wanted(self) -> bool:
         return self.asked

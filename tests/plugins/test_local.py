@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from latentbench_local import pool
-from latentbench_local.processes import use
+from latentbench_local.processes import STOPPED, use
 from latentbench_local.worker import EXIT_WITHIN
 
 from latentbench.results.store import Store
@@ -166,6 +166,30 @@ def wait_until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+STOPPED_AS_IT_WRITES = """
+import os, signal, sys
+from multiprocessing import Pipe
+from pathlib import Path
+from types import SimpleNamespace
+from latentbench.files import write_atomically
+from latentbench_local import processes
+
+def ended(job, store, device, control):
+    os.fsync = lambda file: os.kill(os.getpid(), signal.SIGTERM)
+    write_atomically(Path(sys.argv[1]) / "row.parquet", b"a row")
+
+processes._ended = ended
+job = SimpleNamespace(run=SimpleNamespace(id="1", about="a run"))
+processes.execute_in_process(job, Path(sys.argv[1]), "owner", "cpu", Pipe()[1], save_every=60)
+"""
+
+
+def test_a_run_that_is_stopped_as_it_writes_leaves_no_half_of_a_file(tmp_path):
+    done = subprocess.run([sys.executable, "-c", STOPPED_AS_IT_WRITES, tmp_path], check=False, capture_output=True, text=True)
+    assert done.returncode == STOPPED, done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".log"] == []
 
 
 @pytest.mark.slow
