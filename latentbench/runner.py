@@ -96,7 +96,7 @@ def costed(plan: Plan, engine: Engine, registry: Registry, plugins: Sequence[Pat
     from latentbench.reporting.costs import Costs
 
     device = "cpu" if engine.device == "cpu" else "cuda:0"
-    with Measuring() as measuring:
+    with Measuring("kind") as measuring:
         found = estimate(with_sources(plan, registry), device, measuring.tell, plugins, fresh)
     left = {job.run.id: job.trained for item in plan.runs if (job := MISSING.job(item)) is not None}
     return Costs(found, engine, plan, left)

@@ -18,8 +18,14 @@ def study(
     ] = None,
     results: Results = DEFAULT_RESULTS,
 ) -> None:
-    """Measure what needs no trained model, and store it among the summaries of a results folder, in place of what it stored there before."""
+    """Measure what needs no trained model, and store it among the summaries of a results folder, in place of what it stored there before.
+
+    Interrupted, the same command continues it.
+    """
+    from latentbench.execution.cost.progress import Measuring
     from latentbench.reporting.studies import run_study, study_kind
 
     options = option_values(option or [], study_kind(name).options_model)
-    print(f"{run_study(name, options, Path(results))} values of {name} in {results}")
+    with Measuring("piece") as measuring:
+        count = run_study(name, options, Path(results), measuring.tell)
+    print(f"{count} values of {name} in {results}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -37,14 +37,17 @@ class Study(Registered, ABC):
     """
 
     metrics: ClassVar[Mapping[str, Measure]]
-    """Every metric that `measure` may yield, with its direction, unit and meaning."""
+    """Every metric that its pieces may give, with its direction, unit and meaning."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     @abstractmethod
-    def measure(self) -> Iterator[Summary]:
-        """What there is to store, in any order. All noise comes from a seed among the options.
+    def pieces(self) -> Mapping[str, Callable[[], Iterable[Summary]]]:
+        """What there is to measure: by a label that tells the user of it, the function that measures it.
+
+        Called once. The functions are called in this order, but for those of pieces that an interrupted command has measured: what one gives depends
+        on the options alone, among them the seed of all noise, and not on the others.
 
         Raises:
             UserError: the options contradict each other.

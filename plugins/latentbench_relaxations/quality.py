@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -10,7 +11,6 @@ from pydantic import Field, field_validator
 from latentbench.reporting import Measure, Options, Study, Summary
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 RELAXATIONS = ("sigmoid", "linear", "cubic", "quintic", "cosine", "gumbel_softmax")
@@ -70,6 +70,9 @@ class Cell(NamedTuple):
     temperature: float
     truncate: bool
 
+    def __str__(self) -> str:
+        return f"{self.relaxation} at temperature {self.temperature}, {'cut off at n_exp' if self.truncate else 'all arrivals'}"
+
 
 class RelaxationQuality(Study):
     """Moments of relaxed Poisson counts over rate and temperature, with all arrivals and cut off at n_exp, and their Wasserstein distances from
@@ -91,18 +94,28 @@ class RelaxationQuality(Study):
         "effective_width": Measure(None, "none", "Share of the variance that a relaxation takes beyond what it does to the mean, with all arrivals."),
     }
 
-    def measure(self) -> Iterator[Summary]:
-        """Exact widths, the floors of distances, and every relaxation."""
+    def pieces(self) -> dict[str, Callable[[], Iterator[Summary]]]:
+        """Exact widths, and for every rate the floors of distances and every relaxation."""
+        found = {"effective widths": self._widths}
+        for rate in self.options.of("rates"):
+            found[f"rate {rate}: floors"] = partial(self._floors, rate)
+            for cell in self._cells():
+                found[f"rate {rate}: {cell}"] = partial(self._cell, rate, cell)
+        return found
+
+    def _widths(self) -> Iterator[Summary]:
         from latentbench.api import effective_width
 
         for cell in self._cells():
             yield Summary("effective_width", effective_width(cell.relaxation, cell.temperature), self._settings(cell))  # type: ignore[arg-type]
-        for rate in self.options.of("rates"):
-            true, other = (self._true(rate, part) for part in ("true", "other"))
-            floors = dict(zip(("wasserstein_1_floor", "wasserstein_2_floor"), self._distances(other, true, rate), strict=True))
-            yield from _summaries(floors, {"family": "poisson", "dtype": self.options.dtype}, rate)
-            for cell in self._cells():
-                yield from _summaries(self._quality(cell, rate, true), self._settings(cell), rate)
+
+    def _floors(self, rate: float) -> Iterator[Summary]:
+        distances = self._distances(self._true(rate, "other"), self._true(rate, "true"), rate)
+        settings = {"family": "poisson", "dtype": self.options.dtype}
+        yield from _summaries(dict(zip(("wasserstein_1_floor", "wasserstein_2_floor"), distances, strict=True)), settings, rate)
+
+    def _cell(self, rate: float, cell: Cell) -> Iterator[Summary]:
+        yield from _summaries(self._quality(cell, rate), self._settings(cell), rate)
 
     def _cells(self) -> Iterator[Cell]:
         for relaxation in self.options.relaxations:
@@ -115,9 +128,9 @@ class RelaxationQuality(Study):
         about = {"family": "poisson", "dtype": self.options.dtype, "family_options": options}
         return {**about, "training": {"temperature_stop": cell.temperature}}
 
-    def _quality(self, cell: Cell, rate: float, true: Tensor) -> dict[str, Tensor]:
+    def _quality(self, cell: Cell, rate: float) -> dict[str, Tensor]:
         """What every trial finds; all cells are held against the same true counts."""
-        z = self._relaxed(cell, rate)
+        z, true = self._relaxed(cell, rate), self._true(rate, "true")
         ratios = {"mean_ratio": z.double().mean(1) / rate, "variance_ratio": z.double().var(1) / rate}
         return ratios | dict(zip(("wasserstein_1", "wasserstein_2"), self._distances(z, true, rate), strict=True))
 
@@ -132,23 +145,31 @@ class RelaxationQuality(Study):
 
     def _true(self, rate: float, part: str) -> Tensor:
         """True counts [trials, samples]."""
-        import torch
-
-        from latentbench.api import stream
-
-        return torch.poisson(self._rates(rate), generator=stream(self.options.seed, part, str(rate)))
+        return _true_counts(self.options.seed, part, rate, self.options.of("trials"), self.options.of("samples"), self.options.dtype)
 
     def _rates(self, rate: float) -> Tensor:
-        import torch
-
-        dtype: torch.dtype = getattr(torch, self.options.dtype)
-        return torch.full((self.options.of("trials"), self.options.of("samples")), rate, dtype=dtype)
+        return _full(rate, self.options.of("trials"), self.options.of("samples"), self.options.dtype)
 
     def _distances(self, one: Tensor, other: Tensor, rate: float) -> tuple[Tensor, Tensor]:
         """W1 and W2 of two samples [trials, samples] in every trial, by sorting them."""
         apart = (one.sort(1)[0].double() - other.sort(1)[0].double()).abs()
         unit = rate**0.5 if self.options.normalised else 1.0
         return apart.mean(1) / unit, (apart * apart).mean(1).sqrt() / unit
+
+
+@lru_cache(maxsize=1)  # all cells of a rate use the same
+def _true_counts(seed: int, part: str, rate: float, trials: int, samples: int, dtype: str) -> Tensor:
+    import torch
+
+    from latentbench.api import stream
+
+    return torch.poisson(_full(rate, trials, samples, dtype), generator=stream(seed, part, str(rate)))
+
+
+def _full(rate: float, trials: int, samples: int, dtype: str) -> Tensor:
+    import torch
+
+    return torch.full((trials, samples), rate, dtype=getattr(torch, dtype))
 
 
 def _summaries(found: Mapping[str, Tensor], settings: Mapping[str, Any], rate: float) -> Iterator[Summary]:

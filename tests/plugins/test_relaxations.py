@@ -21,8 +21,13 @@ from tests.blocks import relaxations
 GRID = {"rates": [2.0, 100.0], "temperatures": [0.05, 0.5], "trials": 8, "samples": 2000}
 
 
+def silent(done, total, label):
+    pass
+
+
 def measured(**options):
-    found = RelaxationQuality(RelaxationQualityOptions(**{**GRID, **options})).measure()
+    pieces = RelaxationQuality(RelaxationQualityOptions(**{**GRID, **options})).pieces()
+    found = [summary for measure in pieces.values() for summary in measure()]
     rows = [{**s.settings.get("family_options", {}), "temperature": s.settings.get("training", {}).get("temperature_stop"), **vars(s)} for s in found]
     return pd.DataFrame(rows)
 
@@ -96,8 +101,8 @@ def test_the_published_grid_and_what_is_given_apart_from_it():
 
 def test_it_stores_summaries_that_leaderboards_and_the_figure_show(tmp_path):
     options = {**GRID, "relaxations": ["sigmoid", "cubic", "gumbel_softmax"], "samples": 100, "trials": 2}
-    count = run_study("relaxation_quality", options, tmp_path / "r")
-    assert run_study("relaxation_quality", options, tmp_path / "r") == count  # in place of the first
+    count = run_study("relaxation_quality", options, tmp_path / "r", silent)
+    assert run_study("relaxation_quality", options, tmp_path / "r", silent) == count  # in place of the first
     rows = Store(tmp_path / "r").read("summaries")
     assert len(rows) == count == 10 * (1 + 2 * 4) + 2 * 2
     widths = rows[rows["metric"] == "effective_width"]
@@ -133,16 +138,23 @@ def test_it_stores_summaries_that_leaderboards_and_the_figure_show(tmp_path):
 )
 def test_wrong_options_are_named(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
-        run_study("relaxation_quality", options, tmp_path)
+        run_study("relaxation_quality", options, tmp_path, silent)
+
+
+def test_a_piece_depends_on_no_other():
+    """As an interrupted study measures only those that are missing."""
+    pieces = RelaxationQuality(RelaxationQualityOptions(**{**GRID, "trials": 2, "samples": 50})).pieces()
+    forwards = {label: list(measure()) for label, measure in pieces.items()}
+    assert {label: list(pieces[label]()) for label in reversed(pieces)} == forwards
 
 
 def test_studies_that_break_a_rule_are_told():
     class Undeclared(Study):
         name = "undeclared"
 
-        def measure(self):
-            yield from ()
+        def pieces(self):
+            return {}
 
     assert "metrics" in problem(Undeclared, Study)
     with pytest.raises(UserError, match="unknown study 'nothing'"):
-        run_study("nothing", {}, "unused")
+        run_study("nothing", {}, "unused", silent)

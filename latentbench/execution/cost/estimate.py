@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,11 +19,9 @@ from latentbench.execution.cost.apart import apart
 from latentbench.execution.cost.kind import Kind, device_name, kinds_of
 from latentbench.execution.cost.measure import measure
 from latentbench.execution.cost.measured import Measured
+from latentbench.execution.cost.progress import Tell
 from latentbench.files import cache_folder, read_json, write_atomically
 from latentbench.suites.plan import Plan
-
-Tell = Callable[[int, int, Kind], None]
-"""Told before a kind is measured: how many are done, of how many that are not in the cache, and which is next."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def estimate(plan: Plan, device: str, tell: Tell, plugins: Sequence[Path] = (), 
     Args:
         plan: its runs, with the code that there is for them (`with_sources`).
         device: `cpu`, or `cuda:N`.
-        tell: told of progress.
+        tell: told of progress over the kinds that are not in the cache.
         plugins: files whose parts are used without packaging.
         fresh: measure all kinds again.
     """
@@ -71,7 +69,7 @@ def estimate(plan: Plan, device: str, tell: Tell, plugins: Sequence[Path] = (), 
     lost = {place: problem for place in ahead if (problem := problems[_data_of(kinds[place])])}
     ahead = [place for place in ahead if place not in lost]
     for done, place in enumerate(ahead):
-        tell(done, len(ahead), kinds[place])
+        tell(done, len(ahead), kinds[place].label)
         costs[place] = _measured(kinds[place], keys[place], plugins, device)
     costs = [KindCost(cost.kind, None, lost[place]) if place in lost else cost for place, cost in enumerate(costs)]
     return Estimate(device_name(device), tuple(costs), len(ahead))
