@@ -30,7 +30,8 @@ class Usual:
 
 @dataclass(frozen=True)
 class Point:
-    """The values of a group of runs that differ in their seed alone, or a published summary (`seeds` is empty, `bar` its printed interval).
+    """The values of a group of runs that differ in their seed alone, or a published summary or fit of unknown seed (`seeds` is
+    empty, `bar` the printed interval).
 
     `settings` are what names the group, as texts. `expected` is how many seeds the figure's fullest group has; `failed` of them have failed here.
     """
@@ -174,7 +175,8 @@ def _point(settings: Mapping[str, str], finished: pd.DataFrame, failed: pd.DataF
     if published and len(finished) and finished["seed"].isna().all():
         if len(finished) > 1:
             raise UserError(f"{len(finished)} published values are at one place of the figure ({_named(settings)}); choose with --only")
-        return Point(settings, {}, float(finished["value"].iloc[0]), float(finished["interval"].iloc[0]))
+        row = finished.iloc[0]
+        return Point(settings, {}, float(row["value"]), float(row["interval"]) if "interval" in row else None)  # a fit of unknown seed has none
     _check_alike(settings, finished, by)
     if finished["seed"].isna().any():
         raise UserError(f"a run of {_named(settings)} has no seed ({finished.loc[finished['seed'].isna(), 'run_id'].iloc[0]})")

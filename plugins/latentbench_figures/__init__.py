@@ -6,6 +6,7 @@ from latentbench_figures.counts import RelaxedCounts
 from latentbench_figures.dead import DeadUnits
 from latentbench_figures.dictionaries import Dictionaries, Pictures
 from latentbench_figures.drops import RelativeDrop
+from latentbench_figures.dynamics import InferenceDynamics
 from latentbench_figures.forest import Forest
 from latentbench_figures.gradients import Gradients
 from latentbench_figures.metabolic import MetabolicCost
@@ -24,5 +25,5 @@ def register_figures() -> list[type[Figure]]:
     return [
         *(RelaxedCounts, Dictionaries, ErrorAndSparsity, InferenceSwap, RelativeDrop, LatentDimensions, FinalTemperature),
         *(DeadUnits, LinearProbe, Pictures, TrainingCurves, RateDistortion, Forest),
-        *(RecoveryFigure, MetabolicCost, V1Card, Gradients),
+        *(RecoveryFigure, MetabolicCost, V1Card, Gradients, InferenceDynamics),
     ]

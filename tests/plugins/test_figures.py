@@ -299,11 +299,26 @@ def gradients(rows, broken=False):
     return values
 
 
+def inferences(rows, broken=False):
+    values = {}
+    for family, steps in (("iterative_poisson", 16), ("iterative_gaussian", 8)):
+        for seed in SEEDS:
+            curve = {t: 1 - 1 / (steps * t) + seed / 1000 for t in (1.0, 2.0, 10.0, 100.0)}
+            names = {"r2_per_image_at": 1.0, "zero_fraction_at": 0.5, "update_norm_at": 3.0}
+            measured = {"inference_dynamics": {name: {t: scale * value for t, value in curve.items()} for name, scale in names.items()}}
+            failed = broken and (seed, family) == (1, "iterative_poisson")
+            ran = {"status": "failed"} if failed else {"metrics": measured}
+            rows.run(family=family, family_options={"steps": steps}, seed=seed, **ran)
+            for t, value in curve.items():
+                values.setdefault((family, t), []).append(value)
+    return values
+
+
 MADE = {
     "fig3": relaxed, "fig4": dictionaries, "fig5a": sparsities, "fig5b": swaps, "fig7": estimators, "fig8": dimensions, "fig9": temperatures,
     "fig10": units, "fig11": probes, "fig12": pictures, "training": curves, "rate_distortion": weights, "forest": estimators,
     "recovery": known, "metabolic_cost": activities, "v1_card": cards,
-    "gradients": gradients,
+    "gradients": gradients, "inference_dynamics": inferences,
 }  # fmt: skip
 
 
@@ -637,6 +652,30 @@ def test_activity_is_over_the_weight_by_number_of_latents(made):
         for line, size in zip(bars(panel), (32, 512), strict=True):
             assert np.allclose(line, [(beta, np.mean(values[family, size, beta])) for beta in (0.1, 1.0, 8.0)])
     assert [text.get_text() for text in picture.legends[0].get_texts()] == ["K = 32", "K = 512"]
+
+
+def test_inference_is_over_its_steps_beside_what_is_published(made, root):
+    path, values = made("inference_dynamics")
+    panels = drawn("inference_dynamics", Canvas([path], [root / "results" / "published"])).axes
+    published = pd.read_parquet(root / "results" / "published" / "metrics")
+    for panel, (metric, scale) in zip(panels, {"r2_per_image_at": 1.0, "zero_fraction_at": 0.5, "update_norm_at": 3.0}.items(), strict=True):
+        *theirs, gaussian, poisson = bars(panel)
+        for line, family in ((gaussian, "iterative_gaussian"), (poisson, "iterative_poisson")):
+            assert np.allclose(line, [(t, scale * np.mean(values[family, t])) for t in (1.0, 2.0, 10.0, 100.0)])
+        stored = published[(published["metric"] == metric) & (published["index_name"] == "t")]
+        assert {tuple(point) for line in theirs for point in line} <= set(zip(stored["index"], stored["value"], strict=True))
+        assert [len(line) for line in theirs] == [36, 36]  # of the rectified Gaussian, of which nothing of ours is there, none
+
+
+def test_models_of_a_family_whose_curves_would_look_alike_are_named(tmp_path):
+    rows = Rows(tmp_path / "r")
+    for steps in (8, 16):
+        measured = {"inference_dynamics": {"r2_per_image_at": {1.0: 0.1}}}
+        rows.run(family="iterative_poisson", family_options={"steps": steps}, metrics=measured)
+    with pytest.raises(UserError, match=r"2 models.* --only: family_options.steps=16, beta=1.*; family_options.steps=8, beta=1"):
+        drawn("inference_dynamics", Canvas([rows.path]))
+    only = {"family_options.steps": [8]}
+    assert len(bars(drawn("inference_dynamics", Canvas([rows.path], only=only)).axes[0])) == 1
 
 
 def test_a_card_has_the_distributions_of_units_and_the_fields_of_those_that_respond_most(made):
