@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from latentbench_evaluations.chosen import noise
 from latentbench_evaluations.rate_distortion import code_lengths, information
 from latentbench_gaussian import GaussianPosterior
 from scipy import stats
+from torch.distributions import Normal, Poisson, kl_divergence
 
 from latentbench.evaluation.trained import Trained
 from latentbench.files import cache_folder
@@ -78,6 +80,34 @@ def test_the_rate_is_the_divergence_in_bits_and_splits_into_both_parts(measured,
     parts = metrics["mutual_information_bits", None].value + metrics["aggregate_kl_bits", None].value
     assert metrics["rate_bits", None].value == pytest.approx(parts, rel=1e-9)
     assert {image.name for image in found.images} == {name for name, _ in metrics}
+
+
+ITERATIVE = {"encoder": None, "estimator": None, "family_options__evaluation_steps": 20}
+
+
+@pytest.mark.parametrize("family", ["iterative_gaussian", "iterative_poisson"])
+def test_the_rate_of_iterative_inference_is_the_divergence_from_the_first_prior(measured, family):
+    """Their own KL is a mean over steps, which is less than the information that codes have."""
+    metrics, _, trained = measured(images=None, family=family, **ITERATIVE)
+    images = trained.splits["validation"].images
+    with torch.no_grad():
+        codes = trained.model.encode(images, noise(stream(1), torch.device("cpu"))).last, trained.model.family.prior(len(images))
+    q, p = (
+        Poisson(code.mean.double()) if family == "iterative_poisson" else Normal(code.mean.double(), code.variance.double().sqrt()) for code in codes
+    )
+    expected = float(kl_divergence(q, p).sum(1).mean().detach()) / math.log(2)
+    assert metrics["rate_bits", None].value == pytest.approx(expected, rel=1e-4)
+    assert metrics["aggregate_kl_bits", None].value > 0
+
+
+def test_a_divergence_without_closed_form_is_estimated(measured, monkeypatch):
+    from latentbench_iterative.gaussian import IterativeGaussian
+
+    exact = measured(images=None, family="iterative_gaussian", **ITERATIVE)[0]["rate_bits", None]
+    monkeypatch.setattr(IterativeGaussian, "divergence", lambda self, posterior, prior: None)
+    estimated = measured(images=None, family="iterative_gaussian", **ITERATIVE)[0]["rate_bits", None]
+    assert estimated.value != exact.value
+    assert estimated.value == pytest.approx(exact.value, abs=6 * estimated.standard_error)
 
 
 def test_the_distortion_is_that_of_a_decoded_sample(measured):
