@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -52,7 +53,7 @@ def _split(codes: Tensor, groups: int) -> Tensor:
 
 def _backward(hard: Tensor, p: Tensor, temperature: float) -> Tensor:
     """2 p1 - p / 2, differentiable in the logits, whose softmax p is [B, G, C]."""
-    log_p = p.log()
+    log_p = p.clamp(min=torch.finfo(p.dtype).tiny).log()  # of p that underflows it is not infinite, nor is its derivative
     averaged = (hard + (log_p.detach() / temperature).softmax(-1)) / 2
     shifted = (averaged.log() - log_p).detach() + log_p  # a softmax of it is `averaged`, and its derivative that in the logits
     return 2 * shifted.softmax(-1) - p / 2

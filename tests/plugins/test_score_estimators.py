@@ -10,6 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from latentbench_categorical import CategoricalPosterior
+from latentbench_estimators.reinmax import _backward
 
 from latentbench.errors import UserError
 from latentbench.files import cache_folder
@@ -183,6 +185,17 @@ def test_reinmax_is_exact_for_a_quadratic_cost_and_nearer_than_straight_through_
         assert float((found.mean(0) - goal).norm()) < 0.5 * float((first.mean(0) - goal).norm())
     else:
         assert errors(found, goal) < 6
+
+
+def test_reinmax_has_a_gradient_where_a_probability_underflows():
+    """e^-120 is 0 in float32."""
+    logits = torch.tensor([[[0.0, -120.0, 1.0]]], requires_grad=True)
+    p, hard = CategoricalPosterior(logits).mean[:, None], torch.tensor([[[1.0, 0.0, 0.0]]])
+    (_backward(hard, p, 1.0) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    without = torch.tensor([[[0.0, 1.0]]], requires_grad=True)
+    (_backward(hard[..., ::2], without.softmax(-1), 1.0) * torch.tensor([1.0, 3.0])).sum().backward()
+    assert torch.allclose(logits.grad[..., ::2], without.grad, rtol=1e-5)
+    assert logits.grad[..., 1] == 0
 
 
 def test_reinmax_decodes_true_samples_of_its_noise():
