@@ -25,6 +25,8 @@ LOC_UPDATE_LIMIT, LOG_SCALE_UPDATE_LIMIT = 7.0, 3.0
 class GaussianStep(Posterior):
     """q_t = N(mu, e^(2 xi)) in each of K dimensions, with `loc` mu and `log_scale` xi [B, K], and the q_{t-1} `before`; None for q_0."""
 
+    is_normal = True
+
     def __init__(self, loc: Tensor, log_scale: Tensor, before: GaussianStep | None = None) -> None:
         self.loc, self.log_scale, self.before = loc, log_scale, before
         self.scale = log_scale.exp()
@@ -64,6 +66,8 @@ class GaussianStep(Posterior):
 
 class RectifiedStep(GaussianStep):
     """Samples, mean and variance of z = gain max(x, 0) with x ~ q_t; the divergence is that of x, which bounds that of z. `gain` [K]."""
+
+    is_normal = False
 
     def __init__(self, loc: Tensor, log_scale: Tensor, gain: Tensor, before: GaussianStep | None = None) -> None:
         super().__init__(loc, log_scale, before)

@@ -64,6 +64,18 @@ def result(registry, trained, **options):
     return {(m.name, m.index): m for m in found.metrics}, found
 
 
+def test_iterative_inference_does_not_change_that_a_linear_gaussian_model_is_one(made):
+    trained = made(family="iterative_gaussian", encoder=None, estimator=None)
+    with torch.no_grad():
+        trained.model.family.loc.fill_(0.3)
+        trained.model.family.log_scale.fill_(math.log(0.7))
+    dictionary, flat = parts(trained)
+    covariance = 0.49 * dictionary @ dictionary.T + 0.5 * np.eye(64)
+    expected = stats.multivariate_normal.logpdf(flat, 0.3 * dictionary.sum(1), covariance)
+    assert linear_gaussian(trained, images_of(trained)).log_likelihood.numpy() == pytest.approx(expected, rel=1e-9)
+    assert linear_gaussian(made(family="iterative_gaussian+relu", encoder=None, estimator=None), images_of(trained)) is None
+
+
 @pytest.mark.parametrize("variance", ["fixed", "global", "pixel"])
 def test_a_linear_gaussian_model_has_the_normal_density_of_scipy(made, variance):
     trained = made(family="gaussian", likelihood="gaussian", likelihood_options__variance=variance)
