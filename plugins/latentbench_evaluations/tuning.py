@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, PerUnit, Split, Splits, Trained
-from latentbench_evaluations.gratings import Screen
+from latentbench.api import Assembly, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, PerUnit, Split, Splits, Trained, UserError
+from latentbench_evaluations.gratings import HIGHEST, Screen
 from latentbench_evaluations.receptive_fields import fits_of, triggered_average
 from latentbench_evaluations.tuning_curves import harmonics, tuned
 
@@ -74,12 +74,22 @@ class Tuning(Evaluation):
         shape, dataset = assembly.data_shape, assembly.dataset
         if not (len(shape) == 3 and shape[0] == 1):
             return f"it shows gratings of one channel, and items of '{dataset.name}' have the shape {list(shape)}"
+        if HIGHEST * max(shape) <= 1:
+            return (
+                f"it shows gratings of a cycle an image up to {HIGHEST} cycles per pixel, and items of '{dataset.name}' have the shape {list(shape)}"
+            )
         return None if dataset.pixels in LIMITS else f"it shows gratings, and pixels of '{dataset.name}' are {dataset.pixels}"
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:
-        """With stimuli like the images of one split."""
+        """With stimuli like the images of one split.
+
+        Raises:
+            UserError: all pixels of the images have one value, so that stimuli of their standard deviation are blank.
+        """
         o = self.options
         screen = Screen.like(trained.splits[self.split].images.cpu(), o.contrast, LIMITS[trained.assembly.dataset.pixels])
+        if screen.deviation == 0:
+            raise UserError(f"stimuli have the standard deviation of the {self.split} images' pixels, which all are {screen.mean:g}")
         frequencies = screen.frequencies(o.frequencies)
         f0, f1, best = self._shown(trained, screen, frequencies)
         units, arrays = measured(f0, f1, best, frequencies, o.threshold)

@@ -11,6 +11,7 @@ from latentbench_evaluations.tuning_curves import HEIGHT, circular_variance, cro
 from scipy.optimize import brentq
 from scipy.special import ive
 
+from latentbench.errors import UserError
 from latentbench.evaluation.trained import Trained
 from latentbench.files import cache_folder
 from latentbench.models.codes import PointCode
@@ -265,9 +266,20 @@ def test_stimuli_stay_within_the_limits_of_pixels():
         ("digits_binary", {}, "it shows gratings, and pixels of 'digits_binary' are binary"),
         ("digits", {"flat": True}, "it shows gratings of one channel, and items of 'digits' have the shape [64]"),
         ("photo_patches", {"colour": True}, "it shows gratings of one channel, and items of 'photo_patches' have the shape [3, 16, 16]"),
+        ("bars", {"size": 2}, "it shows gratings of a cycle an image up to 0.45 cycles per pixel, and items of 'bars' have the shape [1, 2, 2]"),
     ],
 )
 def test_data_that_cannot_show_gratings_are_refused(dataset, options, message, make_run, registry):
     run = make_run(dataset=dataset, **{f"dataset_options__{name}": value for name, value in options.items()}).run
     part = registry.evaluation("tuning")
     assert part.left_out(assemble(run, registry), part.options_model()) == message
+
+
+def test_images_of_one_value_throughout_make_no_stimuli(make_run, registry):
+    options = {"size": 4, "probability": 1e-9, "noise": 0.0, "train": 2, "validation": 2}
+    run = make_run(family="gaussian", dataset="bars", **{f"dataset_options__{name}": value for name, value in options.items()}).run
+    assembly = assemble(run, registry)
+    trained = Trained(build_model(assembly, run.seed, "cpu", torch.float32).eval(), assembly.dataset.load(cache_folder()), run.seed)
+    part = registry.evaluation("tuning")
+    with pytest.raises(UserError, match="stimuli have the standard deviation of the validation images' pixels, which all are 0"):
+        part(part.options_model()).evaluate(trained, stream(1))
