@@ -172,12 +172,19 @@ class GradientQuality(Evaluation):
 
 def _draw(scene: Scene, estimator: Estimator, draws: Mapping[str, Draws]) -> float:
     """Take a draw into the sums of all groups; the seconds that the gradient took."""
-    start = time.perf_counter()
+    start = _now(scene.noise.device)
     found = scene.gradients(estimator)
-    seconds = time.perf_counter() - start
+    seconds = _now(scene.noise.device) - start
     for name, gradient in found.items():
         draws[name].add(gradient)
     return seconds
+
+
+def _now(device: torch.device) -> float:
+    """The seconds of a clock, read once the device has done what it was asked for: on a GPU a call returns before it has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _metric(name: str, value: Value, split: str) -> Metric:

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+from latentbench_evaluations import gradient_quality
 from latentbench_evaluations.gradient_scene import At, Scene
 
 from latentbench.errors import UserError
@@ -142,6 +143,15 @@ def test_what_cannot_be_measured_is_said(measure, make_run, registry):
     low.model.family.product_dtype = torch.bfloat16
     with pytest.raises(UserError, match="float32 or better"):
         Scene.of(low, low.splits["validation"].images, 1.0, stream(0), {}, At(1.0, 1.0))
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cpu", []), ("cuda:0", ["cuda:0"])])
+def test_the_clock_waits_for_a_gpu(monkeypatch, device, waits):
+    """Calls return before a GPU has done what they ask for."""
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: waited.append(str(device)))
+    assert gradient_quality._now(torch.device(device)) > 0
+    assert waited == waits
 
 
 SUITE = """\
