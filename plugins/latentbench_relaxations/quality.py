@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from latentbench.reporting import Measure, Options, Study, Summary
 
@@ -24,6 +24,8 @@ PUBLISHED = {
 """The grids of the publication."""
 GRIDS: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "published": PUBLISHED}
 CONFIDENCE = 0.99
+LARGEST = {"rates": 10_000.0, "temperatures": 100.0}
+"""Largest values of options: the sampler goes through as many arrivals as the product of a rate and the reach of an arrival."""
 
 
 class RelaxationQualityOptions(Options):
@@ -52,9 +54,11 @@ class RelaxationQualityOptions(Options):
 
     @field_validator("rates", "temperatures")
     @classmethod
-    def _positive(cls, values: list[float] | None) -> list[float] | None:
-        if values is not None and min(values) <= 0:
-            raise ValueError(f"expected numbers above 0, got {min(values)}")
+    def _within_reach(cls, values: list[float] | None, info: ValidationInfo) -> list[float] | None:
+        largest = LARGEST[str(info.field_name)]
+        wrong = [value for value in values or () if not 0 < value <= largest]
+        if wrong:
+            raise ValueError(f"expected numbers above 0 and at most {largest:g}, got {wrong[0]}")
         return values
 
     def of(self, name: str) -> Any:

@@ -133,6 +133,8 @@ def test_it_stores_summaries_that_leaderboards_and_the_figure_show(tmp_path):
     [
         ({"relaxations": ["step"]}, "unknown relaxation 'step'; known: sigmoid"),
         ({"rates": [0.0]}, "numbers above 0"),
+        ({"rates": [1.0, 1e300]}, "at most 10000, got 1e\\+300"),
+        ({"temperatures": [1e6]}, "at most 100, got 1000000"),
         ({"trials": 1}, "greater than or equal to 2"),
     ],
 )
