@@ -145,6 +145,14 @@ def test_what_cannot_be_measured_is_said(measure, make_run, registry):
         Scene.of(low, low.splits["validation"].images, 1.0, stream(0), {}, At(1.0, 1.0))
 
 
+def test_a_reference_that_draws_is_not_exact_though_its_draws_are_equal(measure, make_run, registry, monkeypatch):
+    """Of rare counts two draws of the gradient have none but zeros."""
+    monkeypatch.setattr(torch, "poisson", lambda rate, generator: torch.bernoulli(torch.zeros_like(rate), generator=generator))
+    found = measure({"estimator": "rloo", "draws": 20, "reference_draws": 200}, decoder="mlp", latent_dim=2)
+    assert "gradient_noise_energy" not in found
+    assert found["gradient_reference_error"].value >= 0
+
+
 @pytest.mark.parametrize(("device", "waits"), [("cpu", []), ("cuda:0", ["cuda:0"])])
 def test_the_clock_waits_for_a_gpu(monkeypatch, device, waits):
     """Calls return before a GPU has done what they ask for."""
