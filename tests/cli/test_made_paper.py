@@ -26,7 +26,7 @@ READING = ("compare", "verify", "figure", "report", "show", "status", "list")
 PAPER = ["paper.yaml", *yaml.safe_load((ROOT / "suites" / "paper.yaml").read_text())["include"]]
 BEYOND = sorted({path.name for path in (ROOT / "suites").glob("*.yaml")} - {*PAPER, "quick.yaml"})
 FIGURES = {"recovery": "ground_truth", "gradients": "hitchhiker", "metabolic_cost": "metabolic_cost", "inference_dynamics": "iterative_small"}
-"""Figures of suites beyond the paper. No suite measures what v1_card draws; relaxation_quality is of a study."""
+"""Figures of suites beyond the paper. Made-up runs have no receptive fields, which v1_card draws; relaxation_quality is of a study."""
 pytestmark = pytest.mark.slow
 
 
