@@ -84,7 +84,7 @@ def answer(cli, request, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_commands_of_the_documentation_work_as_printed(words, answer):
     assert answer(*words, codes=(0, 1) if words[0] == "verify" else (0,)).out.strip()
 
