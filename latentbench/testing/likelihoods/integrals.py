@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch.distributions import Normal
 
 from latentbench.testing.law import Effort, InapplicableError, Trial, check, holds
