@@ -77,7 +77,6 @@ class GradientQuality(Evaluation):
     """
 
     name = "gradient_quality"
-    version = "2"
     options_model = GradientQualityOptions
     metrics = {
         f"gradient_{name}{ending}": Measure(better, unit, meaning, "step")  # type: ignore[arg-type]  # the literals come from a table

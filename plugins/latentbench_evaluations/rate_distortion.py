@@ -39,7 +39,6 @@ class RateDistortion(Evaluation):
     """
 
     name = "rate_distortion"
-    version = "2"
     options_model = RateDistortionOptions
     metrics = {
         "rate_bits": Measure(None, "bits", "KL of the posterior from the prior, an image.", of_kl=True),
