@@ -9,7 +9,18 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
-from latentbench.api import Assembly, Code, Inference, IteratedPosterior, Options, Posterior, relaxed_and_hard_poisson, relaxed_poisson, softly_below
+from latentbench.api import (
+    Assembly,
+    Code,
+    Inference,
+    IteratedPosterior,
+    Options,
+    Posterior,
+    Range,
+    relaxed_and_hard_poisson,
+    relaxed_poisson,
+    softly_below,
+)
 from latentbench_iterative.arrivals import StepArrivals
 from latentbench_iterative.natural_gradient import TRAINING, NaturalGradientFamily, NaturalGradientOptions, annealed
 
@@ -86,6 +97,7 @@ class IterativePoisson(NaturalGradientFamily):
     relaxed = True
     counts = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.01}
+    search = {"training.temperature_stop": Range(low=0.005, high=0.2, log=True)}
     protocols = {"iterative": {**TRAINING, "family_options.kl": "published"}}
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
