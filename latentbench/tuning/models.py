@@ -141,7 +141,9 @@ def _compared(runs: Iterable[_Found], key: str, of_suite: bool, where: str) -> b
     values = list({json.dumps(_value(run, key)): _value(run, key) for run in runs}.values())
     if len(values) > 1 and of_suite:
         told = ", ".join(map(written, values))
-        raise UserError(f"'{key}' cannot be searched: the suite compares {told}; leave it out, or add it to `models`", where=where)
+        raise UserError(
+            f"'{key}' cannot be searched: runs of one model have {told}; add what tells them apart to `models`, or leave it out", where=where
+        )
     return len(values) > 1
 
 
