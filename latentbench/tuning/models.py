@@ -12,6 +12,7 @@ from latentbench.registry import Registry
 from latentbench.search import Choices, Range, Space
 from latentbench.suites.expand import Changes, expand, selected
 from latentbench.suites.labels import dotted, joined
+from latentbench.suites.plan import Planned
 from latentbench.suites.resolve import InapplicableError, Resolved, resolve, unknown_option
 from latentbench.suites.settings import OPTION_OWNERS, Run
 from latentbench.suites.suite import Suite
@@ -43,9 +44,10 @@ class Model:
     def __str__(self) -> str:
         return joined({name: str(value) for name, value in self.settings.items() if value is not None})
 
-    def has(self, run: Run) -> bool:
-        """Whether a run is one of this model."""
-        return _named(run, self.settings) == self.settings
+    @property
+    def key(self) -> str:
+        """Its settings as a text."""
+        return json.dumps(dict(self.settings))
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,14 @@ def models_of(suite: Suite, tuning: Tuning, registry: Registry, device: str, cha
     models = [_model(runs, tuning, registry, device, changes) for runs in found.values()]
     _check_told_apart(models, tuning)
     return models
+
+
+def runs_of(models: Iterable[Model], tuning: Tuning, runs: Iterable[Planned]) -> list[list[Planned]]:
+    """The runs of every model, out of those of a plan."""
+    found: dict[str, list[Planned]] = {model.key: [] for model in models}
+    for item in runs:
+        found.get(json.dumps(_named(item.run, tuning.models)), []).append(item)
+    return list(found.values())
 
 
 def _model(runs: list[_Found], tuning: Tuning, registry: Registry, device: str, changes: Changes) -> Model:

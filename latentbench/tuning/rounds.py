@@ -18,7 +18,7 @@ from latentbench.suites.run_state import Kind
 from latentbench.suites.suite import Suite
 from latentbench.suites.tune import Tuning
 from latentbench.suites.yaml_source import yaml_text
-from latentbench.tuning.models import Model
+from latentbench.tuning.models import Model, runs_of
 from latentbench.tuning.trials import values
 from latentbench.tuning.written import round_data
 
@@ -79,7 +79,8 @@ class Rounds:
             plan = self._planned(path)
         elif stale := _count(plan, Kind.STALE):
             self.tell(f"{stale} stored runs of it are stale: their code has changed since; --refresh stale runs them again")
-        return Round(values(plan, self.models, Store(self.folder), self.tuning, self.evaluation_id), _count(plan, *UNFINISHED))
+        ids = [[item.run.id for item in runs] for runs in runs_of(self.models, self.tuning, plan.runs)]
+        return Round(values(ids, Store(self.folder), self.tuning, self.evaluation_id), _count(plan, *UNFINISHED))
 
     def _planned(self, path: Path) -> Plan:
         return planned(path, self.folder, self.execution.launch, self.execution.changes, self.execution.plugins)[0]

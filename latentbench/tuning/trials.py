@@ -11,7 +11,6 @@ from typing import Any
 from latentbench.errors import UserError
 from latentbench.results.lookup import rows_of_runs
 from latentbench.results.store import Store
-from latentbench.suites.plan import Plan
 from latentbench.suites.tune import Tuning
 from latentbench.tuning.models import Model
 
@@ -50,14 +49,14 @@ class Searched:
         return min(valued, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
-def values(plan: Plan, models: Sequence[Model], store: Store, tuning: Tuning, evaluation_id: str) -> list[float | None]:
-    """The value of every model's trial among the runs of one round.
+def values(runs: Sequence[Sequence[str]], store: Store, tuning: Tuning, evaluation_id: str) -> list[float | None]:
+    """The value of every model's trial, of which `runs` has the ids of the runs.
 
     Raises:
         UserError: the metric was measured at other indices than the one to tune for, or on several splits.
     """
-    measured = _measured(store, {item.run.id for item in plan.runs}, tuning, evaluation_id)
-    return [_mean([measured.get(item.run.id) for item in plan.runs if model.has(item.run)]) for model in models]
+    measured = _measured(store, {run_id for ids in runs for run_id in ids}, tuning, evaluation_id)
+    return [_mean([measured.get(run_id) for run_id in ids]) for ids in runs]
 
 
 def _mean(found: Sequence[float | None]) -> float | None:

@@ -21,7 +21,7 @@ from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning, check_seeds
 from latentbench.suites.tune_checks import better, measuring
 from latentbench.suites.yaml_source import yaml_text
-from latentbench.tuning.models import Model, models_of
+from latentbench.tuning.models import Model, models_of, runs_of
 from latentbench.tuning.proposals import Proposals, check_optuna
 from latentbench.tuning.rounds import Execution, Rounds
 from latentbench.tuning.summary import heading
@@ -146,8 +146,8 @@ def _check_out(out: Path, suite: Suite) -> None:
 
 def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation: AskedEvaluation) -> None:
     """Refuse models of which the metric is not measured, and a search of nothing."""
-    for model in models:
-        for item in (item for item in plan.runs if model.has(item.run)):
+    for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
+        for item in runs:
             reason = evaluation.part.left_out(item.assembly, evaluation.options)
             if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
                 reason = f"it is no cost of '{item.run.family}'"

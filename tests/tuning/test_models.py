@@ -5,6 +5,10 @@ import pytest
 from latentbench.errors import UserError
 from latentbench.search import Range
 from latentbench.suites.expand import Changes
+from latentbench.suites.plan import make_plan
+from latentbench.suites.suite import load_suite
+from latentbench.tuning.models import runs_of
+from tests.tuning.conftest import SUITE
 
 RATE, TEMPERATURE = "training.learning_rate", "training.temperature_stop"
 
@@ -61,6 +65,19 @@ def test_matches_are_what_the_sweep_writes(models):
 def test_what_a_flag_fixes_is_not_searched(models):
     found = models(changes=Changes(sets={RATE: 0.004}))
     assert [set(model.space) for model in found] == [{TEMPERATURE}, set(), set(), set(), set()]
+
+
+def test_runs_of_a_plan_are_those_of_their_model(models, suite_file, registry):
+    found = models()
+    suite = load_suite(suite_file(SUITE))
+    grouped = runs_of(found, suite.tune, make_plan(suite, registry, "cpu").runs)
+    assert [{(item.run.family, item.run.estimator, item.run.dataset) for item in runs} for runs in grouped] == [
+        {("poisson", "mc", "digits"), ("poisson", "mc", "photo_patches")},
+        {("poisson", "exact", "digits")},
+        {("gaussian", "mc", "digits")},
+        {("gaussian", "exact", "digits")},
+        {("lasso", None, "photo_patches")},
+    ]
 
 
 def test_only_the_models_that_flags_select(models):

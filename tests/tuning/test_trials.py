@@ -29,9 +29,7 @@ def write(store, *rows):
 
 def read(store, *groups, tuning=TUNING, evaluation="elbo-1"):
     """The values of models that have these runs."""
-    models = [SimpleNamespace(has=lambda run, ids=ids: run.id in ids) for ids in groups]
-    plan = SimpleNamespace(runs=[SimpleNamespace(run=SimpleNamespace(id=run_id)) for ids in groups for run_id in ids])
-    return values(plan, models, store, tuning, evaluation)
+    return values(groups, store, tuning, evaluation)
 
 
 def test_a_trial_is_worth_the_mean_over_the_runs_of_its_model(store):
