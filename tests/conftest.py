@@ -11,8 +11,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent / "third_party"))
 
+from latentbench.data.dataset import Split, Splits
+from latentbench.evaluation.trained import Trained
+from latentbench.files import cache_folder
+from latentbench.models.model import build_model
 from latentbench.registry import load_registry
-from latentbench.suites.resolve import resolve
+from latentbench.streams import stream
+from latentbench.suites.resolve import assemble, resolve
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)
@@ -61,6 +66,24 @@ def make_run(registry):
     def make(**changes):
         settings = {**SETTINGS, **{key.replace("__", "."): value for key, value in changes.items()}}
         return resolve({key: value for key, value in settings.items() if value is not None}, registry, "cpu")
+
+    return make
+
+
+@pytest.fixture
+def drawn_model(make_run, registry):
+    """A model in float64 whose decoder and likelihood have drawn parameters, so that posterior and prior differ, on a few digits."""
+
+    def make(scale, images, **changes):
+        run = make_run(**changes).run
+        assembly = assemble(run, registry)
+        model = build_model(assembly, run.seed, "cpu", torch.float64).eval()
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                if name.startswith(("decoder", "likelihood")):
+                    value.copy_(scale * torch.randn(value.shape, generator=stream(1, name), dtype=torch.float64))
+        data = assembly.dataset.load(cache_folder())
+        return Trained(model, Splits(data.train, Split(data.validation.images[:images], data.validation.labels[:images])), run.seed)
 
     return make
 

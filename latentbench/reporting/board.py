@@ -193,7 +193,7 @@ def _notes(values: pd.DataFrame, cells: Mapping[Place, Gathered]) -> list[str]:
     shown = values.iloc[at]
     published = shown.loc[shown["value"].notna(), "source"].dropna()
     if len(published):
-        notes.append(f"published values: {', '.join(sorted(set(published)))}")
+        notes.append(f"sources: {', '.join(sorted(set(published)))}")
     if "estimate" in shown and (shown["estimate"] == True).any():  # noqa: E712  # it may be missing
         notes.append(f"of {int((shown['estimate'] == True).sum())} runs the KL is an estimate by samples")  # noqa: E712
     return [*notes, *sorted(set(shown["note"].dropna()) if "note" in shown else ())]

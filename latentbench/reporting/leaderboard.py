@@ -107,7 +107,7 @@ def _caption(boards: Sequence[Board], statistics: Statistics) -> str:
     kinds = {_kind(board, cell) for board in boards for cell in board.cells.values()}
     texts = {
         "runs": CAPTIONS[statistics.interval].format(100 * statistics.confidence),
-        "published": "of published values as published" if len(kinds) > 1 else "as published",
+        "published": "of summaries as their sources state them" if len(kinds) > 1 else "as the source states them",
         "derived": "of values of several runs over resampled seeds",
     }
     return "; ".join(text for kind, text in texts.items() if kind in kinds)

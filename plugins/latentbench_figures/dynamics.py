@@ -51,7 +51,7 @@ class InferenceDynamics(Figure):
             for curves, published in ((theirs, True), (ours, False)):
                 _lines(canvas, panel, [point for point in curves[metric] if point["family"] in families], published)
             plain_log(panel.xaxis)
-        axes[0, 2].set_yscale("log")
+        plain_log(axes[0, 2].yaxis)
         shown = any(point["family"] in families for points in theirs.values() for point in points)
         legend(drawing, key(canvas, families, published=shown), 5)
         return drawing

@@ -17,6 +17,7 @@ from latentbench.api import (
     Options,
     Posterior,
     Range,
+    added,
     relaxed_and_hard_poisson,
     relaxed_poisson,
     softly_below,
@@ -28,8 +29,8 @@ FLOOR = -8.0
 """Hard lower limit of log-rates and of their updates, below which no gradient passes."""
 FIRST_LIMIT, LAST_LIMIT = 2.0, 10.0
 """Soft upper limit of both, at the start of a run and from 10.1 % on."""
-PRIOR_RANGE = (-6.0, -4.0)
-"""Where the log-rates of q_0 begin, uniformly."""
+FIRST_LOG_RATE, SPREAD = -5.0, 1.0
+"""Where the log-rates of q_0 begin, uniformly, as published: at -5 give or take 1."""
 
 
 def poisson_kl(log_rate: Tensor, before: Tensor) -> Tensor:
@@ -84,6 +85,9 @@ class IterativePoissonOptions(NaturalGradientOptions):
         "exact", description="Divergence that training minimises; published: e^(u_t - u_{t-1}) times as much, a slip of the authors' code."
     )
     tail: float = Field(1e-3, gt=0, lt=1, description="Probability of a true count above the n_exp arrivals that training draws.")
+    first_log_rate: float = added(
+        FIRST_LOG_RATE, neutral=FIRST_LOG_RATE, ge=FLOOR + SPREAD, le=FIRST_LIMIT - SPREAD, description="Where the log-rates of q_0 begin, +- 1."
+    )
 
 
 class IterativePoisson(NaturalGradientFamily):
@@ -103,7 +107,7 @@ class IterativePoisson(NaturalGradientFamily):
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)
         assert isinstance(options, IterativePoissonOptions)
-        self.log_r = Parameter(torch.empty(self.latent_dim).uniform_(*PRIOR_RANGE))
+        self.log_r = Parameter(torch.empty(self.latent_dim).uniform_(options.first_log_rate - SPREAD, options.first_log_rate + SPREAD))
         self.as_published = options.kl == "published"
         self.arrivals = StepArrivals(self.steps, options.tail)
 

@@ -26,7 +26,7 @@ READING = ("compare", "verify", "figure", "report", "show", "status", "list")
 PAPER = ["paper.yaml", *yaml.safe_load((ROOT / "suites" / "paper.yaml").read_text())["include"]]
 BEYOND = sorted({path.name for path in (ROOT / "suites").glob("*.yaml")} - {*PAPER, "quick.yaml"})
 FIGURES = {"recovery": "ground_truth", "gradients": "hitchhiker", "metabolic_cost": "metabolic_cost", "inference_dynamics": "iterative_small"}
-"""Figures of suites beyond the paper. No suite measures what v1_card draws; relaxation_quality is of a study."""
+"""Figures of suites beyond the paper. Made-up runs have no receptive fields, which v1_card draws; relaxation_quality is of a study."""
 pytestmark = pytest.mark.slow
 
 
@@ -84,7 +84,7 @@ def answer(cli, request, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_commands_of_the_documentation_work_as_printed(words, answer):
     assert answer(*words, codes=(0, 1) if words[0] == "verify" else (0,)).out.strip()
 

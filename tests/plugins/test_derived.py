@@ -218,7 +218,7 @@ def test_a_leaderboard_shows_a_derived_metric(root, cli):
         "compare", root / "results" / "published", "--metric", "label_efficiency(accuracy=0.813)", "--rows", "family", "--columns", "latent_dim"
     )
     assert "> 5" in censored.out
-    assert "published values: Poisson VAE (NeurIPS 2024)" in censored.out
+    assert "sources: Poisson VAE (NeurIPS 2024)" in censored.out
     refused = cli("compare", root / "results" / "published", "--metric", "spread")
     assert refused.code == 2
     assert "error: spread: 'kl' of single latents is not stored for" in refused.err

@@ -179,3 +179,15 @@ def test_it_has_as_many_parameters_as_the_published_model(make_run, registry, da
     run = make_run(**{**SETTINGS, "dataset": dataset, "latent_dim": 512, "dtype": "float32"}).run
     model = build_model(assemble(run, registry), 1, "cpu", torch.float32)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize(("options", "low"), [({}, -6.0), ({"family_options__first_log_rate": 0.5}, -0.5)])
+def test_log_rates_of_q_0_begin_in_a_range_of_width_two(make_run, registry, options, low):
+    run = make_run(**SETTINGS, latent_dim=256, **options).run
+    first = build_model(assemble(run, registry), run.seed, "cpu", torch.float64).family.log_r.detach()
+    assert stats.kstest(first.numpy(), stats.uniform(low, 2).cdf).pvalue > 1e-6
+
+
+def test_the_published_first_log_rates_are_no_part_of_a_run_s_identity(make_run):
+    assert make_run(**SETTINGS).run.id == make_run(**SETTINGS, family_options__first_log_rate=-5.0).run.id
+    assert make_run(**SETTINGS).run.id != make_run(**SETTINGS, family_options__first_log_rate=0.0).run.id

@@ -12,10 +12,6 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import logsumexp
 
-from latentbench.data.dataset import Split, Splits
-from latentbench.evaluation.trained import Trained
-from latentbench.files import cache_folder
-from latentbench.models.model import build_model
 from latentbench.models.network import dictionary_of
 from latentbench.streams import stream
 from latentbench.suites.resolve import assemble
@@ -26,19 +22,9 @@ SIX_SIGMA = 6.0
 
 
 @pytest.fixture
-def made(make_run, registry):
-    """A model in float64 whose decoder is drawn, so that posterior and prior differ, on a few digits."""
-
+def made(drawn_model):
     def make(scale=0.5, **changes):
-        run = make_run(**changes).run
-        assembly = assemble(run, registry)
-        model = build_model(assembly, run.seed, "cpu", torch.float64).eval()
-        with torch.no_grad():
-            for name, value in model.named_parameters():
-                if name.startswith(("decoder", "likelihood")):
-                    value.copy_(scale * torch.randn(value.shape, generator=stream(1, name), dtype=torch.float64))
-        data = assembly.dataset.load(cache_folder())
-        return Trained(model, Splits(data.train, Split(data.validation.images[:IMAGES], data.validation.labels[:IMAGES])), run.seed)
+        return drawn_model(scale, IMAGES, **changes)
 
     return make
 

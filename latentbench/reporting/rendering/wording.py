@@ -149,7 +149,7 @@ def _values(comparison: Comparison, cells: Sequence[Shown]) -> list[str]:
     if usual is not None:
         elsewhere = any(remark.startswith("n = ") for remark in remarks)
         published = any(cell is not None and cell.n is None for row in comparison.cells for cell in row)
-        but = f"{' where none is given' if elsewhere else ''}{', published values aside' if published else ''}"
+        but = f"{' where none is given' if elsewhere else ''}{', summaries aside' if published else ''}"
         lines.append(f"n = {usual} {'seed' if usual == 1 else 'seeds'}{but}")
     for sign, word in ((">", "larger"), ("<", "smaller")):
         if any(n.relation == sign for n in numbers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch.distributions import Normal
 
 from latentbench.testing.law import Effort, InapplicableError, Trial, check, holds
@@ -37,7 +38,8 @@ def max_log_prob(subject: LikelihoodSubject, effort: Effort) -> Iterator[Trial]:
         raise InapplicableError("it gives no maximum")
     for kind in subject.kinds:
         likelihood, decoded = subject.built(kind), subject.decoded(kind)
-        most = likelihood.max_log_prob()
+        with torch.no_grad():
+            most = likelihood.max_log_prob()
         assert most is not None, "it depends on no kind of pixels"
         for images in (subject.images(kind), likelihood.mean(decoded).detach()):
             largest = float(likelihood.log_prob(images, decoded).detach().max())

@@ -46,7 +46,7 @@ def test_the_legend_explains_the_symbols_that_occur_and_no_others(symbol):
 def test_n_is_said_once_where_it_is_the_same():
     assert lines(board([("x",), ("y",)], [()], PLAIN)) == ["n = 5 seeds"]
     assert lines(board([("x",), ("y",)], [()], [[cell(1.0)], [cell(2.0, n=4)]])) == ["n = 5 seeds where none is given"]
-    assert lines(board([("x",), ("y",)], [()], [[cell(1.0)], [cell(2.0, n=None)]])) == ["n = 5 seeds, published values aside"]
+    assert lines(board([("x",), ("y",)], [()], [[cell(1.0)], [cell(2.0, n=None)]])) == ["n = 5 seeds, summaries aside"]
     assert lines(board([("x",), ("y",)], [()], [[cell(1.0, n=1)], [cell(2.0, n=1)]])) == ["n = 1 seed"]
     assert lines(board([("x",)], [()], [[cell(1.0, n=None)]])) == []
 
