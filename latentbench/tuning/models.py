@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,24 +84,27 @@ def runs_of(models: Iterable[Model], tuning: Tuning, runs: Iterable[Planned]) ->
     return list(found.values())
 
 
-def _model(runs: list[_Found], tuning: Tuning, registry: Registry, device: str, changes: Changes) -> Model:
-    settings = _named(runs[0].resolved.run, tuning.models)
-    space, read = {}, {run.sweep: set[str]() for run in runs}
-    for key, (searched, where) in sorted(_declared(runs, tuning, changes).items()):
-        _check_setting(key, where, registry)
-        readers = [run for run in runs if _reads(run, key, searched, where, registry, device, changes.scale)]
-        if readers and not _compared(readers, key, key in tuning.space, where):
-            space[key] = searched
-            for run in readers:
-                read[run.sweep].add(key)
-    written_as = {number: [_written(run, tuning.models) for run in runs if run.sweep == number] for number in read}
+def _model(runs: Sequence[_Found], tuning: Tuning, registry: Registry, device: str, changes: Changes) -> Model:
+    searched = list(_searched(runs, tuning, registry, device, changes))
+    sweeps = sorted({run.sweep for run in runs})
     return Model(
-        settings,
-        space,
-        {key: value for key, one in space.items() if (value := _untuned(runs, key, one)) is not None},
-        {number: tuple({json.dumps(match): match for match in matches}.values()) for number, matches in written_as.items()},
-        {number: frozenset(keys) for number, keys in read.items()},
+        _named(runs[0].resolved.run, tuning.models),
+        {key: tried for key, tried, _ in searched},
+        {key: value for key, tried, readers in searched if (value := _untuned(readers, key, tried)) is not None},
+        {number: _matches(runs, number, tuning.models) for number in sweeps},
+        {number: frozenset(key for key, _, readers in searched if any(run.sweep == number for run in readers)) for number in sweeps},
     )
+
+
+def _searched(
+    runs: Sequence[_Found], tuning: Tuning, registry: Registry, device: str, changes: Changes
+) -> Iterator[tuple[str, Range | Choices, Sequence[_Found]]]:
+    """Every setting that is searched of a model, in alphabetical order, what is tried of it, and the runs that read it."""
+    for key, (tried, where) in sorted(_declared(runs, tuning, changes).items()):
+        _check_setting(key, where, registry)
+        readers = [run for run in runs if _reads(run, key, tried, where, registry, device, changes.scale)]
+        if readers and not _compared(readers, key, key in tuning.space, where):
+            yield key, tried, readers
 
 
 def _declared(runs: Iterable[_Found], tuning: Tuning, changes: Changes) -> dict[str, tuple[Range | Choices, str]]:
@@ -158,8 +161,8 @@ def _compared(runs: Iterable[_Found], key: str, of_suite: bool, where: str) -> b
 
 
 def _untuned(runs: Iterable[_Found], key: str, searched: Range | Choices) -> Any:
-    """The value that a model's runs have without tuning, as a member of what is tried; None where it is none."""
-    return searched.member(next((_value(run, key) for run in runs if _value(run, key) is not None), None))
+    """The value that runs of a model have without tuning, as a member of what is tried; None where it is none."""
+    return searched.member(next((value for run in runs if (value := _value(run, key)) is not None), None))
 
 
 def _value(run: _Found, key: str) -> Any:
@@ -176,8 +179,10 @@ def _named(run: Run, names: Iterable[str]) -> dict[str, Any]:
     return {name: settings.get(name) for name in names}
 
 
-def _written(run: _Found, names: Iterable[str]) -> dict[str, Any]:
-    return {name: run.point.get(name) for name in names}
+def _matches(runs: Iterable[_Found], sweep: int, names: Iterable[str]) -> tuple[Mapping[str, Any], ...]:
+    """The settings of some names as one sweep writes them for these runs, each combination once."""
+    written_as = [{name: run.point.get(name) for name in names} for run in runs if run.sweep == sweep]
+    return tuple({json.dumps(match): match for match in written_as}.values())
 
 
 def _check_told_apart(models: list[Model], tuning: Tuning) -> None:
