@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from latentbench.errors import UserError, written
@@ -33,6 +33,7 @@ class Model:
         untuned: the values of these in the suite, where they are in the space.
         matches: by the number of a sweep, the same settings as the sweep writes them, once for every way.
         read: by the number of a sweep, the searched settings that runs of the model in it read.
+        possible: whether all of its runs can have some values together, each of which they can have alone.
     """
 
     settings: Mapping[str, Any]
@@ -40,6 +41,7 @@ class Model:
     untuned: Mapping[str, Any]
     matches: Mapping[int, tuple[Mapping[str, Any], ...]]
     read: Mapping[int, frozenset[str]]
+    possible: Callable[[Mapping[str, Any]], bool] = field(compare=False)
 
     def __str__(self) -> str:
         return joined({name: str(value) for name, value in self.settings.items() if value is not None})
@@ -93,6 +95,7 @@ def _model(runs: Sequence[_Found], tuning: Tuning, registry: Registry, device: s
         {key: value for key, tried, readers in searched if (value := _untuned(readers, key, tried)) is not None},
         {number: _matches(runs, number, tuning.models) for number in sweeps},
         {number: frozenset(key for key, _, readers in searched if any(run.sweep == number for run in readers)) for number in sweeps},
+        lambda settings: all(_resolves(merged(run.point, settings), registry, device, changes.scale) for run in runs),
     )
 
 
@@ -143,6 +146,14 @@ def _reads(run: _Found, key: str, searched: Range | Choices, where: str, registr
         except UserError as error:
             raise UserError(f"{error.problem} ({run.resolved.run.about})", key=error.key, where=where) from error
     return read
+
+
+def _resolves(settings: Mapping[str, Any], registry: Registry, device: str, scale: float) -> bool:
+    try:
+        resolve(settings, registry, device, scale)
+    except (InapplicableError, UserError):
+        return False
+    return True
 
 
 def _compared(runs: Iterable[_Found], key: str, of_suite: bool, where: str) -> bool:

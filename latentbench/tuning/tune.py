@@ -21,11 +21,12 @@ from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning, check_seeds
 from latentbench.suites.tune_checks import better, measuring
 from latentbench.suites.yaml_source import yaml_text
+from latentbench.tuning.model_search import ModelSearch
 from latentbench.tuning.models import Model, models_of, runs_of
-from latentbench.tuning.proposals import Proposals, check_optuna
+from latentbench.tuning.proposals import check_optuna
 from latentbench.tuning.rounds import Execution, Rounds
 from latentbench.tuning.summary import heading
-from latentbench.tuning.trials import Searched, Trial
+from latentbench.tuning.trials import Searched
 from latentbench.tuning.written import tuned_data
 
 FOLDER = "tuning"
@@ -95,24 +96,17 @@ def tune(
 
 
 def search(rounds: Rounds, trials: int, direction: str) -> Tuned:
-    """All rounds: of the suite's own settings, and of what the search of each model proposes. A model with nothing to search has one trial."""
-    found = [Searched(model, direction) for model in rounds.models]
-    searches = [Proposals(model.settings, model.space, direction) for model in rounds.models]
+    """Rounds of trials, one of every model, until each has had its `trials`, or runs of a round are left."""
+    searches = [ModelSearch(model, direction) for model in rounds.models]
+    found = tuple(one.found for one in searches)
     for number in range(1, trials + 1):
-        first = number == 1
-        settings = [{} if first or not one.space else one.ask() for one in searches]
         rounds.tell(f"round {number} of {trials}, a trial of each of {len(found)} models")
-        done = rounds.run(number, settings)
+        done = rounds.run(number, [one.propose() for one in searches])
         if done.left:
-            return Tuned(tuple(found), done.left)
-        for one, proposals, tried, value in zip(found, searches, settings, done.values, strict=True):
-            if first:
-                proposals.add(one.model.untuned, value)
-            elif proposals.space:
-                proposals.tell(value)
-            if first or proposals.space:
-                one.trials.append(Trial(tried, value))
-    return Tuned(tuple(found))
+            return Tuned(found, done.left)
+        for one, value in zip(searches, done.values, strict=True):
+            one.tell(value)
+    return Tuned(found)
 
 
 def folder_name(suite: str) -> str:

@@ -80,6 +80,13 @@ def test_runs_of_a_plan_are_those_of_their_model(models, suite_file, registry):
     ]
 
 
+def test_values_that_a_run_cannot_have_together_are_not_possible(models):
+    """A warm-up is shorter than its run."""
+    poisson = models(space="{training.warmup: {choices: [0.01, 2 steps]}, training.steps: {low: 2, high: 9}}")[0]
+    assert poisson.possible({"training.warmup": "2 steps", "training.steps": 9})
+    assert not poisson.possible({"training.warmup": "2 steps", "training.steps": 2})
+
+
 def test_only_the_models_that_flags_select(models):
     assert [str(model) for model in models(changes=Changes(only={"family": ["gaussian"]}))] == [
         "family=gaussian estimator=mc",

@@ -20,7 +20,9 @@ class Planted:
     """Rounds whose values are known: the distance of `beta` from 3, of the suite's own settings 1.5; and trials that fail."""
 
     models = [
-        SimpleNamespace(settings={"family": name}, space={"beta": Range(low=0.0, high=10.0)} if searched else {}, untuned={})
+        SimpleNamespace(
+            settings={"family": name}, space={"beta": Range(low=0.0, high=10.0)} if searched else {}, untuned={}, possible=lambda tried: True
+        )
         for name, searched in (("a", True), ("b", True), ("c", False))
     ]
 
@@ -67,6 +69,16 @@ def test_failures_of_one_model_leave_the_others_alone():
     found = search(Planted(lambda number, place: place == 0 and number in (1, 3)), 4, "lower").models
     assert [trial.value is None for trial in found[0].trials] == [True, False, True, False]
     assert (found[0].failed, found[1].failed) == (2, 0)
+
+
+def test_a_trial_of_values_that_do_not_go_together_fails_and_is_not_run(monkeypatch):
+    rounds = Planted()
+    monkeypatch.setattr(rounds.models[0], "possible", lambda tried: tried.get("beta", 0) < 5)
+    trials = search(rounds, 12, "higher").models[0].trials
+    failed = [trial for trial in trials if trial.value is None]
+    assert failed
+    assert all(trial.settings["beta"] >= 5 for trial in failed)
+    assert all(done[0].get("beta", 0) < 5 for done in rounds.seen)
 
 
 def test_a_model_whose_every_trial_failed_is_told():
