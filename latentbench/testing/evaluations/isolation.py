@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 
-import torch
-from torch import Tensor
-
-from latentbench.evaluation.trained import Trained
 from latentbench.testing.evaluations.entries import DATA, Entry, differing, entries, equal
-from latentbench.testing.evaluations.subject import Bench, EvaluationSubject
+from latentbench.testing.evaluations.subject import EvaluationSubject
 from latentbench.testing.law import Effort, Trial, check, holds
 
 
@@ -37,17 +32,8 @@ def stream(subject: EvaluationSubject, effort: Effort) -> Iterator[Trial]:
 def order(subject: EvaluationSubject, effort: Effort) -> Iterator[Trial]:
     """A model whose codes were computed, twice, against one that nothing was measured on."""
     for bench in subject.benches:
-        trained = _used(bench)
-        for how in ("after the codes of every split were computed", "at the second call"):
-            yield equal(entries(bench.first.outcome), entries(bench.measured(trained).outcome), f"{how} ({bench.title})")
-
-
-def _used(bench: Bench) -> Trained:
-    trained = bench.trained()
-    for name in DATA:
-        trained.codes(name)
-    trained.prior_samples(5)
-    return trained
+        for found, how in ((bench.twice.first, "after the codes of every split were computed"), (bench.twice.second, "at the second call")):
+            yield equal(entries(bench.first.outcome), entries(found.outcome), f"{how} ({bench.title})")
 
 
 @check(
@@ -57,23 +43,9 @@ def _used(bench: Bench) -> Trained:
 def model(subject: EvaluationSubject, effort: Effort) -> Iterator[Trial]:
     """The trained model before and after."""
     for bench in subject.benches:
-        trained = bench.trained()
-        kept = {name: value.clone() for name, value in trained.model.state_dict().items()}
-        flags = _flags(trained)
-        bench.measured(trained)
-        after = trained.model.state_dict()
-        changed = [name for name, value in kept.items() if name not in after or not torch.equal(after[name], value)]
-        yield holds(f"{bench.title}: it changed {', '.join(changed[:5]) or 'no parameter or buffer'}", not changed)
-        changed = [name for name, value in _flags(trained).items() if flags.get(name) != value]
-        yield holds(f"{bench.title}: it changed {', '.join(changed[:5]) or 'no mode or gradient'}", not changed)
-
-
-def _flags(trained: Trained) -> dict[str, bool]:
-    """The mode of every module, and which parameters have, and record, gradients."""
-    found = {f"the mode of {name or 'the model'}": module.training for name, module in trained.model.named_modules()}
-    for name, parameter in trained.model.named_parameters():
-        found |= {f"the gradient of {name}": parameter.grad is not None, f"requires_grad of {name}": parameter.requires_grad}
-    return found
+        tensors, flags = bench.first.tensors, bench.first.flags
+        yield holds(f"{bench.title}: it changed {', '.join(tensors[:5]) or 'no parameter or buffer'}", not tensors)
+        yield holds(f"{bench.title}: it changed {', '.join(flags[:5]) or 'no mode or gradient'}", not flags)
 
 
 @check(
@@ -83,22 +55,8 @@ def _flags(trained: Trained) -> dict[str, bool]:
 def data(subject: EvaluationSubject, effort: Effort) -> Iterator[Trial]:
     """Data and codes before and after."""
     for bench in subject.benches:
-        trained = _used(bench)
-        kept = {name: value.clone() for name, value in _tensors(trained).items()}
-        bench.measured(trained)
-        after = _tensors(trained)
-        changed = [name for name, value in kept.items() if not torch.equal(after[name], value)]
+        changed = bench.twice.data
         yield holds(f"{bench.title}: it changed {', '.join(changed[:5]) or 'nothing'}", not changed)
-
-
-def _tensors(trained: Trained) -> dict[str, Tensor]:
-    found: dict[str, Tensor | None] = {"the true dictionary": trained.dictionary}
-    for name, split in trained.splits.items():
-        codes = trained.codes(name)
-        found |= {f"{field.name} of the {name} codes": getattr(codes, field.name) for field in fields(codes) if field.name != "costs"}
-        found |= {f"{cost} of the {name} codes": values for cost, values in codes.costs.items()}
-        found |= {f"the {name} images": split.images, f"the {name} labels": split.labels, f"the {name} causes": split.causes}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 @check(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,21 @@ BATCH = 30
 
 @dataclass(frozen=True)
 class Measured:
-    """What an evaluation returned, and the global state that it has changed."""
+    """What an evaluation returned, and what it has changed: global state, parameters and buffers, and modes and gradients of modules."""
 
     outcome: Outcome
     changed: list[str]
+    tensors: list[str]
+    flags: list[str]
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Two evaluations of one trained model whose codes were computed before, and the data and codes that the first has changed."""
+
+    first: Measured
+    second: Measured
+    data: list[str]
 
 
 @dataclass(frozen=True)
@@ -85,15 +96,28 @@ class Bench:
         return {name: torch.lerp(value, last[name], share) if value.is_floating_point() else last[name] for name, value in first.items()}
 
     def measured(self, trained: Trained, seed: int = 1) -> Measured:
-        """What the evaluation returns, under a global seed."""
+        """What the evaluation returns, and changes, under a global seed."""
+        before, flags = _tensors(trained.model), _flags(trained.model)
         with watched(seed) as changed:
             outcome = self.part(self.options).evaluate(trained, stream(self.effort.seed, "testing", "evaluation"))
-        return Measured(outcome, changed)
+        after = _flags(trained.model)
+        moved = [name for name, value in flags.items() if after.get(name) != value]
+        return Measured(outcome, changed, unlike(before, trained.model.state_dict()), moved)
 
     @cached_property
     def first(self) -> Measured:
         """What it returns for a model that nothing else was measured on."""
         return self.measured(self.trained())
+
+    @cached_property
+    def twice(self) -> Twice:
+        """What it returns for a model whose codes of every split, and samples of whose prior, were used before."""
+        trained = self.trained()
+        trained.prior_samples(5)
+        before = {name: value.clone() for name, value in _data(trained).items()}
+        first = self.measured(trained)
+        changed = unlike(before, _data(trained))
+        return Twice(first, self.measured(trained), changed)
 
 
 @dataclass(frozen=True)
@@ -152,6 +176,34 @@ def subject(part: type[Evaluation], options: Options, effort: Effort) -> Evaluat
     if not benches:
         raise InapplicableError(reasons[0])
     return EvaluationSubject(part, options, benches if options == part.options_model() else benches[:OTHERS])
+
+
+def unlike(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
+    """The names whose tensor differs, or is no longer there."""
+    return [name for name, value in before.items() if name not in after or not torch.equal(after[name], value)]
+
+
+def _tensors(model: Model) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def _flags(model: Model) -> dict[str, bool]:
+    """The mode of every module, and which parameters have, and record, gradients."""
+    found = {f"the mode of {name or 'the model'}": module.training for name, module in model.named_modules()}
+    for name, parameter in model.named_parameters():
+        found |= {f"the gradient of {name}": parameter.grad is not None, f"requires_grad of {name}": parameter.requires_grad}
+    return found
+
+
+def _data(trained: Trained) -> dict[str, Tensor]:
+    """Images, labels, causes, and the codes that evaluations share."""
+    found: dict[str, Tensor | None] = {"the true dictionary": trained.dictionary}
+    for name, split in trained.splits.items():
+        codes = trained.codes(name)
+        found |= {f"{field.name} of the {name} codes": getattr(codes, field.name) for field in fields(codes) if field.name != "costs"}
+        found |= {f"{cost} of the {name} codes": values for cost, values in codes.costs.items()}
+        found |= {f"the {name} images": split.images, f"the {name} labels": split.labels, f"the {name} causes": split.causes}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _first(split: Split, size: int) -> Split:
