@@ -12,6 +12,7 @@ from latentbench.measure import measures_problem
 from latentbench.models.family import Family
 from latentbench.models.network import Network
 from latentbench.part import Part, Registered
+from latentbench.search import space_problem
 
 
 def problem(part: object, base: type[Registered]) -> str | None:
@@ -34,6 +35,7 @@ def _broken_of_part(part: type[Part]) -> Iterator[str]:
         yield f"has defaults = {part.defaults!r}; they must be a mapping from dotted settings to values"
     if not (_by_text(part.protocols) and all(_by_text(settings) for settings in part.protocols.values())):
         yield f"has protocols = {part.protocols!r}; they must be a mapping from names to mappings from dotted settings to values"
+    yield from filter(None, [space_problem(part.search)])
     if not (_by_text(part.deviations) and all(isinstance(reason, str) and reason for reason in part.deviations.values())):
         yield f"has deviations = {part.deviations!r}; they must be a mapping from checks of the conformance kit to reasons"
 

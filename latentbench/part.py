@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from latentbench.numbers import check_kind, kinds_of
+from latentbench.search import Choices, Range
 
 
 class Options(BaseModel):
@@ -55,13 +56,15 @@ class Part(Registered):
     `training.temperature_*`) that this part makes meaningless; the plan drops them before a run's id is made. `defaults` holds settings (dotted) that
     this part prefers where the suite says nothing; where parts differ the estimator wins, then the family, the networks, the likelihood, the data
     set. `protocols` holds more of them by the name of a training protocol, for suites that say `protocol: name`; a protocol exists for the data sets
-    that have one of its name. `deviations` names the checks of `latentbench check` that this part is known to break, each with the reason.
+    that have one of its name. `search` holds what `latentbench tune` tries of settings (dotted) where the suite says nothing; it is no part of a
+    run's identity. `deviations` names the checks of `latentbench check` that this part is known to break, each with the reason.
     """
 
     version: ClassVar[str] = "1"
     ignores: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, Any]] = {}
     protocols: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    search: ClassVar[Mapping[str, Range | Choices]] = {}
     deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:

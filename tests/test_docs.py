@@ -20,8 +20,8 @@ from latentbench.suites.asked_evaluation import asked_for
 from latentbench.suites.launch import Launch, choose_engine
 from latentbench.suites.plan import make_plan
 from latentbench.suites.settings import Settings, Training
-from latentbench.suites.suite import NESTED, load_suite
-from latentbench.suites.sweep import EvaluationSpec
+from latentbench.suites.suite import load_suite
+from latentbench.suites.sweep import NESTED, EvaluationSpec
 from tests.docs.blocks import blocks, pages
 
 

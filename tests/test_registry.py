@@ -164,6 +164,11 @@ COSTLESS = type("Costless", (Family,), {"name": "costless", "encode": None, "cos
         ("families", toy(ignores="beta"), "Other has ignores = 'beta'; it must be a set of texts"),
         ("families", toy(ignores=frozenset({1})), "it must be a set of texts"),
         ("families", toy(defaults=["beta"]), "Other has defaults = ['beta']; they must be a mapping from dotted settings to values"),
+        (
+            "families",
+            toy(search={"beta": (1, 2)}),
+            "Other has search = {'beta': (1, 2)}; it must be a mapping from dotted settings to Range(low=, high=)",
+        ),
         ("families", toy(protocols={"paper": 3}), "Other has protocols = {'paper': 3}; they must be a mapping from names to mappings"),
         (
             "evaluations",

@@ -13,6 +13,7 @@ from latentbench.suites.expect import Verify
 from latentbench.suites.field_schemas import Schema, field_schemas
 from latentbench.suites.settings import OPTION_OWNERS, Settings, Training
 from latentbench.suites.suite import Leaderboard, SuiteFile
+from latentbench.suites.tune import Tune
 
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 NAMES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "object": "mapping", "null": "null"}
@@ -43,6 +44,7 @@ def page() -> str:
         f"`{'`, `'.join(OPTION_OWNERS)}` hold [the options of the parts](parts.md).",
         f"## training\n\n{fields_table(Training)}",
         f"## leaderboard\n\n{fields_table(Leaderboard)}",
+        f"## tune\n\n{fields_table(Tune)}",
         f"## verify\n\n{fields_table(Verify)}",
         "## engine\n\nThe name of an engine, or `name` and the [engine's options](parts.md#engines). A profile is a file with this section alone.",
     ]

@@ -40,6 +40,7 @@ from latentbench.models.sparse_coding import L1Options, L1Schedule, SparseCode, 
 from latentbench.models.torch_family import TorchFamily, TorchPosterior
 from latentbench.neutral import added
 from latentbench.part import Assembly, Options, Part
+from latentbench.search import Choices, Range
 from latentbench.streams import forked, seed_of, stream
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "AmortisedFamily",
     "ArrivalCap",
     "Assembly",
+    "Choices",
     "Code",
     "DataSet",
     "Estimator",
@@ -79,6 +81,7 @@ __all__ = [
     "PointFamily",
     "Posterior",
     "Progress",
+    "Range",
     "Relaxation",
     "Source",
     "SparseCode",

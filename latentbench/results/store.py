@@ -6,6 +6,7 @@
     arrays/     arrays for figures                             checkpoints/       trained models
     pictures/   what some of them look like                    states/            runs that are being trained, or were interrupted
     plans/      what suites have asked for                     plugins/           copies of plugin files that runs use
+    tuning/     a results folder of the trials of each suite that was tuned
 
 Every fragment is written to a temporary name and renamed, so a reader never sees half of one. The row in `runs` is written last: where it says
 `done`, the trained model is there, and so is every evaluation that did not fail; where an evaluation's metrics are, the rest of it is.
@@ -40,7 +41,7 @@ from latentbench.results.tensors import read_tensors, tensors_to_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue", "plans", "plugins")
+FOLDERS = (*TABLES, "arrays", "checkpoints", "pictures", "states", "logs", "leases", "queue", "plans", "plugins", "tuning")
 """What a results folder consists of."""
 LEFT_OVER_AFTER = 3600.0
 """Age in seconds from which a temporary file is what a killed process has left."""

@@ -22,6 +22,7 @@ from latentbench.suites.run_state import MISSING, RunState
 from latentbench.suites.settings import Run, digest
 from latentbench.suites.suite import Leaderboard, Suite
 from latentbench.suites.sweep import check_key
+from latentbench.suites.tune_checks import check_tuning
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def make_plan(suite: Suite, registry: Registry, device: str, changes: Changes = 
         for key in keys:
             _checked(key, flag)
     check_leaderboard(suite, registry)
+    if suite.tune is not None:
+        check_tuning(suite.tune, registry)
     expanded = [expand(sweep, registry, device, changes) for sweep in suite.sweeps]
     _check_defaults(suite, expanded, registry, changes)
     _check_only(suite.name, [item for whole in expanded for item in whole.items], registry, changes)

@@ -18,6 +18,7 @@ from latentbench.suites.resolve import PART_KINDS
 from latentbench.suites.settings import OPTION_OWNERS, Settings, Training
 from latentbench.suites.suite import Leaderboard, SuiteFile
 from latentbench.suites.sweep import NESTED
+from latentbench.suites.tune import Tune, space_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ONE, SWEPT, ZIPPED = "value", "swept", "zipped"
@@ -34,6 +35,7 @@ def suite_schema(registry: Registry) -> Schema:
     fields["sweeps"] |= {"items": _sweep(registry, values, swept)}
     fields["evaluations"] |= {"items": _evaluation(registry)}
     fields["leaderboard"] |= {"anyOf": [_leaderboard(registry, values), {"type": "null"}]}
+    fields["tune"] |= {"anyOf": [_tune(registry, values), {"type": "null"}]}
     fields["engine"] |= {"anyOf": [*_engines(registry), {"type": "null"}]}
     return {
         "$schema": DIALECT,
@@ -105,11 +107,15 @@ def _form(key: str, schema: Schema, form: str) -> Schema:
 
 def _settings(values: Mapping[str, Schema], form: str) -> dict[str, Schema]:
     """The keys of a mapping of settings: plain ones, nested ones, and those with dots."""
-    refs = {key: {"$ref": f"#/$defs/{form}-{key}"} for key in values}
-    inner = {outer: {key.partition(".")[2]: ref for key, ref in refs.items() if key.startswith(f"{outer}.")} for outer in NESTED}
+    return _nested({key: {"$ref": f"#/$defs/{form}-{key}"} for key in values}, training=LENGTHS)
+
+
+def _nested(dotted: Mapping[str, Schema], **more: Schema) -> dict[str, Schema]:
+    """Keys with dots, and the same nested; `more` has keywords of the settings that hold others."""
+    inner = {outer: {key.partition(".")[2]: one for key, one in dotted.items() if key.startswith(f"{outer}.")} for outer in NESTED}
     about = {name: field.description or "" for name, field in Settings.model_fields.items()}
-    nested = {outer: object_schema(found, description=about[outer], **(LENGTHS if outer == "training" else {})) for outer, found in inner.items()}
-    return {**refs, **nested}
+    nested = {outer: object_schema(found, description=about[outer], **more.get(outer, {})) for outer, found in inner.items()}
+    return {**dotted, **nested}
 
 
 def _sweep(registry: Registry, values: Mapping[str, Schema], swept: Mapping[str, Schema]) -> Schema:
@@ -163,6 +169,17 @@ def _leaderboard(registry: Registry, values: Mapping[str, Schema]) -> Schema:
     schema["properties"]["metric"] |= {"enum": sorted(registry.declarations())}
     for part in ("rows", "columns"):
         schema["properties"][part] |= {"items": {"enum": [*values]}}
+    return schema
+
+
+def _tune(registry: Registry, values: Mapping[str, Schema]) -> Schema:
+    """The section `tune`, whose metric some part declares, and whose models are told apart by settings."""
+    schema = model_schema(Tune)
+    searched = {key: about for key, about in values.items() if key != "seed"}
+    schema["properties"]["metric"] |= {"enum": [*sorted(registry.declarations()), None]}
+    schema["properties"]["evaluations"] |= {"items": _evaluation(registry)}
+    schema["properties"]["models"] |= {"items": {"enum": [*values]}}
+    schema["properties"]["space"] |= object_schema(_nested(space_schema(searched)))
     return schema
 
 

@@ -3,77 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import Field, ValidationError
 
 from latentbench.errors import UserError, nearest, shortened, unknown, written
-from latentbench.numbers import NUMBERS, check_distinct, parse_numbers
 from latentbench.part import Options
+from latentbench.suites.dotted import check_at, dotted_settings
 from latentbench.suites.expect import Verify, published_folder
+from latentbench.suites.fields import Asked, Name, Seeds, Shares, Tables
 from latentbench.suites.profile import Engine, EngineSpec
-from latentbench.suites.settings import MAX_SEED, digest
-from latentbench.suites.sweep import NESTED, EvaluationSpec, Override, Sweep, check_key, merged
+from latentbench.suites.settings import digest
+from latentbench.suites.sweep import EvaluationSpec, Override, Sweep, merged
+from latentbench.suites.tune import Tune, Tuning, read_tuning
 from latentbench.suites.yaml_source import Place, Source
-
-N = TypeVar("N", int, float)
-MAX_NAME = 100
-
-
-def _check_name(name: str) -> str:
-    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise ValueError(f"a name is 1 to {MAX_NAME} printable characters")
-    return name
-
-
-def _seeds(value: Any) -> Any:
-    """Seeds as a list; a text like `1-5` is one too, and so is a single number."""
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        return parse_numbers(str(value))
-    return value
-
-
-def _distinct(numbers: list[N]) -> list[N]:
-    check_distinct(numbers)
-    return numbers
-
-
-def _asked(value: Any) -> dict[str, dict[str, Any]]:
-    """An evaluation as `{name: options}`."""
-    entry = {value: {}} if isinstance(value, str) else value
-    if not isinstance(entry, dict) or not entry or not all(isinstance(options, dict) for options in entry.values()):
-        raise ValueError("an evaluation is a name, or `name: {options}`")
-    return entry
-
-
-def _tables(value: Any) -> list[str]:
-    tables = value if isinstance(value, list) else [value]
-    if not all(isinstance(table, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", table) for table in tables):
-        raise ValueError("expected a folder and a table, as in published/table5, or a list of them")
-    return tables
-
-
-_TABLE = {"type": "string", "pattern": r"^[\w.-]+/[\w.-]+$"}
-_SEED = {"type": "integer", "minimum": 0, "exclusiveMaximum": MAX_SEED}
-Name = Annotated[str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME})]
-Seeds = Annotated[
-    list[Annotated[int, Field(ge=0, lt=MAX_SEED)]],
-    BeforeValidator(_seeds),
-    AfterValidator(_distinct),
-    WithJsonSchema(
-        {"anyOf": [{"type": "array", "items": _SEED, "minItems": 1, "uniqueItems": True}, _SEED, {"type": "string", "pattern": f"^{NUMBERS}$"}]}
-    ),
-]
-Shares = Annotated[
-    list[Annotated[float, Field(ge=0, le=1)]],
-    AfterValidator(_distinct),
-    WithJsonSchema({"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "uniqueItems": True}),
-]
-Tables = Annotated[list[str], BeforeValidator(_tables), WithJsonSchema({"anyOf": [_TABLE, {"type": "array", "items": _TABLE}]})]
 
 
 class Baseline(Options):
@@ -103,15 +49,14 @@ class SuiteFile(Options):
     description: str = Field("", description="What it is for.")
     include: list[str] = Field(default_factory=list, description="Other suite files, relative to this one, whose runs are part of this suite.")
     seeds: Seeds = Field(default_factory=lambda: [1, 2, 3, 4, 5], min_length=1, description="Seeds of every run: a list, or a text like 1-5.")
-    evaluations: list[Annotated[dict[str, dict[str, Any]], BeforeValidator(_asked)]] = Field(
-        default_factory=list, description="What is measured: names, or `name: {options}`."
-    )
+    evaluations: list[Asked] = Field(default_factory=list, description="What is measured: names, or `name: {options}`.")
     defaults: dict[str, Any] = Field(default_factory=dict, description="Settings of all sweeps, where those say nothing.")
     sweeps: list[dict[str, Any]] = Field(default_factory=list, description="Each is the product of its lists.")
     leaderboard: Leaderboard | None = Field(None, description="The table that a run of the suite ends with.")
     keep_checkpoints: Shares = Field(
         default_factory=list, description="Shares of a run, from 0 to 1, at which its model is stored as well; no part of its identity."
     )
+    tune: Tune | None = Field(None, description="What `latentbench tune` tries of every model, and what it measures.")
     engine: Engine | None = Field(None, description="Where its runs are executed, unless the command line says otherwise.")
     expect: Tables = Field(
         default_factory=list, description="Published tables to compare its runs with: a folder beside the suite's results, and a table."
@@ -124,7 +69,7 @@ class Suite:
     """A suite with those it includes. `source` is its own file; `notes` are remarks for the user that are no mistakes.
 
     `digest` is a hash over what the files say, whatever their comments and places are. `verify` says how runs are compared with each
-    published table of `expect`.
+    published table of `expect`. `seeds` are its own; those of suites that it includes are in their sweeps.
     """
 
     name: str
@@ -138,6 +83,8 @@ class Suite:
     keep_checkpoints: tuple[float, ...] = ()
     digest: str = ""
     verify: Mapping[str, Verify] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    tune: Tuning | None = None
 
 
 def load_suite(path: Path) -> Suite:
@@ -165,9 +112,11 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         raise UserError(f"{path}: the suite has no sweeps")
     for part, names in (("rows", suite.leaderboard.rows), ("columns", suite.leaderboard.columns)) if suite.leaderboard else ():
         for index, name in enumerate(names):
-            _check_at(source, ("leaderboard", part, index), name)
+            check_at(source, ("leaderboard", part, index), name)
     evaluations = tuple(_evaluations(suite, source))
     own = [_sweep(index, raw, suite, evaluations, source) for index, raw in enumerate(suite.sweeps)]
+    if suite.tune is not None:
+        _check_tunable(suite, own, source)
     return Suite(
         suite.name,
         (*(sweep for child in included for sweep in child.sweeps), *own),
@@ -180,7 +129,18 @@ def _load(path: Path, parents: tuple[Path, ...]) -> Suite:
         tuple(sorted({*suite.keep_checkpoints, *(share for child in included for share in child.keep_checkpoints)})),
         digest({"suite": source.data, "included": [child.digest for child in included]}),
         {table: how for child in included for table, how in child.verify.items()} | dict.fromkeys(suite.expect, suite.verify),
+        tuple(suite.seeds),
+        None if suite.tune is None else read_tuning(suite.tune, None if suite.leaderboard is None else suite.leaderboard.metric, suite.seeds, source),
     )
+
+
+def _check_tunable(suite: SuiteFile, sweeps: list[Sweep], source: Source) -> None:
+    """Refuse what a file of settings that tuning has found could not say."""
+    if suite.include:
+        raise UserError("a suite with `tune` has its sweeps itself: tune the suites that it includes", where=source.where(("include",)))
+    for sweep in sweeps:
+        if "seed" in sweep.explicit | sweep.defaults:
+            raise UserError("a suite with `tune` has one list of seeds, `seeds`: tuning uses others", where=sweep.where("seed"))
 
 
 def _included(name: str, where: str, parent: Path) -> Path:
@@ -219,10 +179,10 @@ def _evaluations(suite: SuiteFile, source: Source) -> Iterator[EvaluationSpec]:
 def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple[EvaluationSpec, ...], source: Source) -> Sweep:
     at = ("sweeps", index)
     own = {key: value for key, value in raw.items() if key not in ("zip", "exclude", "overrides")}
-    axes, defaults = _dotted(own, source, at), _dotted(suite.defaults, source, ("defaults",))
-    zipped = _dotted(raw.get("zip", {}), source, (*at, "zip"))
+    axes, defaults = dotted_settings(own, source, at), dotted_settings(suite.defaults, source, ("defaults",))
+    zipped = dotted_settings(raw.get("zip", {}), source, (*at, "zip"))
     _check_zip(zipped, axes, source, (*at, "zip"))
-    excluded = [(_dotted(rule, source, place), source.where(place)) for rule, place in _rules(raw, "exclude", source, at)]
+    excluded = [(dotted_settings(rule, source, place), source.where(place)) for rule, place in _rules(raw, "exclude", source, at)]
     overrides = [_override(rule, source, place) for rule, place in _rules(raw, "overrides", source, at)]
     lines = {"": source.where(at), "seed": source.where(("seeds",))}
     for override in overrides:
@@ -245,9 +205,9 @@ def _sweep(index: int, raw: dict[str, Any], suite: SuiteFile, evaluations: tuple
 def _override(rule: dict[str, Any], source: Source, at: Place) -> Override:
     if set(rule) != {"match", "set"} or not all(isinstance(rule[key], dict) for key in rule):
         raise UserError(f"{source.where(at)}: an override has two parts, `match: {{...}}` and `set: {{...}}`")
-    settings = _dotted(rule["set"], source, (*at, "set"))
+    settings = dotted_settings(rule["set"], source, (*at, "set"))
     lines = {key: source.where((*at, "set", *key.split("."))) for key in settings}
-    return Override(_dotted(rule["match"], source, (*at, "match")), settings, {**lines, "": source.where(at)})
+    return Override(dotted_settings(rule["match"], source, (*at, "match")), settings, {**lines, "": source.where(at)})
 
 
 def _check_zip(axes: dict[str, Any], swept: dict[str, Any], source: Source, at: Place) -> None:
@@ -264,27 +224,3 @@ def _rules(sweep: dict[str, Any], kind: str, source: Source, at: Place) -> Itera
         raise UserError(f"{source.where((*at, kind))}: '{kind}' is a list of mappings, got {written(rules)}")
     for index, rule in enumerate(rules):
         yield rule, (*at, kind, index)
-
-
-def _dotted(raw: Any, source: Source, at: Place) -> dict[str, Any]:
-    """Nested settings as dotted keys, their names checked."""
-    if not isinstance(raw, dict):
-        raise UserError(f"{source.where(at)}: expected settings like `family: poisson`, got {written(raw)}")
-    flat: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key in NESTED and not isinstance(value, dict):
-            raise UserError(f"{source.where((*at, key))}: '{key}' holds settings, got {written(value)}")
-        settings = {f"{key}.{inner}": v for inner, v in value.items()} if key in NESTED else {key: value}
-        for name in settings:
-            _check_at(source, (*at, *name.split(".")), name)
-            if name in flat:
-                raise UserError(f"{source.where((*at, *name.split('.')))}: '{name}' is given twice")
-        flat.update(settings)
-    return flat
-
-
-def _check_at(source: Source, at: Place, key: str) -> None:
-    try:
-        check_key(key)
-    except UserError as error:
-        raise error.at(source.where(at)) from error

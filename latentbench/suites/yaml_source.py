@@ -78,6 +78,11 @@ def parse_value(text: str) -> Any:
         raise UserError(f"cannot read the value {shortened(repr(text))}: {' '.join(str(problem).split())}") from error
 
 
+def yaml_text(data: Any) -> str:
+    """Data of mappings with text keys, lists, texts, numbers, booleans and nulls as YAML, which `Source` reads as the same data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
 def _text_of(path: Path, kind: str) -> str:
     try:
         with path.open(encoding="utf-8") as file:
@@ -121,6 +126,15 @@ _SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
 """Tag -> how such a scalar is written, the characters that it begins with, and its value. All others are texts."""
 for _name, (_pattern, _first, _) in _SCALARS.items():
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), [*_first, *([""] if _name == "null" else [])])
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer, which puts those texts in quotes that the reader above would not take for texts; repeated values are written out."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _parsed(text: str, lines: dict[Place, int]) -> Any:

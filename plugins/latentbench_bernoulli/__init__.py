@@ -9,7 +9,7 @@ from torch.nn import Parameter
 from torch.nn.functional import softplus
 
 from latentbench import hookimpl
-from latentbench.api import AmortisedFamily, Assembly, Family, Options, Posterior
+from latentbench.api import AmortisedFamily, Assembly, Family, Options, Posterior, Range
 
 
 class BernoulliOptions(Options):
@@ -78,6 +78,7 @@ class Bernoulli(AmortisedFamily):
     options_model = BernoulliOptions
     relaxed = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.1}
+    search = {"training.temperature_stop": Range(low=0.05, high=1.0, log=True)}
     prior_logits: Tensor
 
     def __init__(self, assembly: Assembly, options: Options) -> None:

@@ -13,6 +13,7 @@ from latentbench.api import (
     Family,
     Options,
     Posterior,
+    Range,
     relaxed_and_hard_categorical,
     relaxed_categorical,
     sample_categorical,
@@ -95,6 +96,7 @@ class Categorical(AmortisedFamily):
     one_hot = True
     covaries = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.1}
+    search = {"training.temperature_stop": Range(low=0.05, high=1.0, log=True)}
 
     def __init__(self, assembly: Assembly, options: Options) -> None:
         super().__init__(assembly, options)

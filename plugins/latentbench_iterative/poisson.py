@@ -16,6 +16,7 @@ from latentbench.api import (
     IteratedPosterior,
     Options,
     Posterior,
+    Range,
     added,
     relaxed_and_hard_poisson,
     relaxed_poisson,
@@ -100,6 +101,7 @@ class IterativePoisson(NaturalGradientFamily):
     relaxed = True
     counts = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.01}
+    search = {"training.temperature_stop": Range(low=0.005, high=0.2, log=True)}
     protocols = {"iterative": {**TRAINING, "family_options.kl": "published"}}
 
     def __init__(self, assembly: Assembly, options: Options) -> None:

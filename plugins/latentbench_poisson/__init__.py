@@ -19,6 +19,7 @@ from latentbench.api import (
     Family,
     Options,
     Posterior,
+    Range,
     Relaxation,
     added,
     relaxed_and_hard_poisson,
@@ -118,6 +119,7 @@ class Poisson(AmortisedFamily):
     relaxed = True
     counts = True
     defaults = {"training.temperature_start": 1.0, "training.temperature_stop": 0.05}
+    search = {"training.temperature_stop": Range(low=0.01, high=0.5, log=True)}
     protocols = {"paper-2026": {"family_options.log_rate_limit": 5.0}}
     deviations = {"kl": "the published divergence is that of the rates before the soft limit of their logarithm, which lowers the rates sampled from"}
 

@@ -14,6 +14,7 @@ from latentbench.suites.yaml_source import Source
 HEAD = "name: x\nevaluations: [elbo]\n"
 SWEEP = "{family: poisson, estimator: mc, dataset: digits, encoder: linear, decoder: linear, training: {steps: 20}}"
 PLAIN = f"{HEAD}sweeps: [{SWEEP}]\n"
+TUNE = "tune: {metric: nelbo, evaluations: [elbo], models: [family]}\n"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,9 @@ RIGHT = {
     "engine": f"{PLAIN}engine: local\n",
     "engine with options": f"{PLAIN}engine: {{name: slurm, time: 12h, per_gpu: auto, sbatch: {{nice: 100}}}}\n",
     "leaderboard": f"{PLAIN}leaderboard: {{metric: nelbo, rows: [family], columns: [training.steps], comparisons: {{baseline: {{family: x}}}}}}\n",
+    "tune": f"{PLAIN}{TUNE}",
+    "tune with all it may have": f"{PLAIN}{TUNE.replace('[elbo]', '[{elbo: {split: train}}]')[:-2]}, trials: 5, seeds: 7-8, space: {{\n"
+    "  training: {learning_rate: {low: 0.001, high: 0.01, log: true}}, family_options.truncate: {choices: [true, false]}}}\n",
 }
 
 
@@ -111,6 +115,14 @@ WRONG = {
     "wrong comparisons": f"{PLAIN}leaderboard: {{metric: nelbo, rows: [family], comparisons: some}}\n",
     "verify without expect": f"{PLAIN}verify: {{margin: 0.1}}\n",
     "expect without a folder": f"{PLAIN}expect: table5\n",
+    "tune without models": f"{PLAIN}tune: {{metric: nelbo, evaluations: [elbo]}}\n",
+    "tune of an unknown metric": PLAIN + TUNE.replace("nelbo", "nelbow"),
+    "tune of an unknown evaluation": PLAIN + TUNE.replace("elbo]", "elbow]"),
+    "tune by an unknown setting": PLAIN + TUNE.replace("family", "famly"),
+    "search of an unknown setting": f"{PLAIN}{TUNE[:-2]}, space: {{training.learning_rat: {{low: 1, high: 2}}}}}}\n",
+    "search of the seed": f"{PLAIN}{TUNE[:-2]}, space: {{seed: {{low: 1, high: 2}}}}}}\n",
+    "search without bounds": f"{PLAIN}{TUNE[:-2]}, space: {{beta: {{low: 1}}}}}}\n",
+    "search of one choice": f"{PLAIN}{TUNE[:-2]}, space: {{beta: {{choices: [1]}}}}}}\n",
 }
 
 

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from latentbench.suites.yaml_source import Source, parse_value
+from latentbench.suites.yaml_source import Source, parse_value, yaml_text
 
 VALUES = {
     "1:5:1": "1:5:1",
@@ -77,3 +79,17 @@ def test_merge_keys_and_aliases_are_known(tmp_path):
     assert source.data["same"] == {"a": 1, "b": 2}
     assert source.where(("both", "c")) == f"{path}:5"
     assert source.where(("both", "b")) == f"{path}:1"
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.sampled_from([*VALUES, "<<", "- a", "# b", "a: b"])
+KEYS = st.text(min_size=1, max_size=5).filter(str.isprintable)
+
+
+@given(
+    st.dictionaries(KEYS, st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8))
+)
+def test_what_is_written_is_read_as_the_same(data):
+    text = yaml_text(data)
+    read = parse_value(text)
+    assert read == data
+    assert repr(read) == repr(data)  # 1 is 1.0, and True is 1

@@ -1,0 +1,44 @@
+"""What tuning has found, as a table and as the comment of a tuned suite."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from latentbench.reporting.text import plain, table
+from latentbench.suites.labels import joined
+from latentbench.suites.tune import Tuning
+from latentbench.tuning.trials import Searched
+
+HEADER = ("model", "untuned", "tuned", "trials", "failed", "settings")
+KEPT = "as in the suite"
+
+
+def summary_table(found: Sequence[Searched]) -> str:
+    """A line for every model: the value of the suite's own settings, the best one, trials, how many failed, and the settings that gave it."""
+    return table([_row(one) for one in found], HEADER)
+
+
+def heading(tuning: Tuning, found: Sequence[Searched], command: Sequence[str]) -> str:
+    """The comment at the beginning of a tuned suite: the command that made it, what was measured, and the table."""
+    return "".join(f"# {line}\n" for line in _lines(tuning, found, command))
+
+
+def _lines(tuning: Tuning, found: Sequence[Searched], command: Sequence[str]) -> Iterator[str]:
+    import optuna
+
+    if command:
+        yield f"Made by: {plain(shlex.join(command))}"
+    seeds = f"seed{'s' if len(tuning.seeds) > 1 else ''} {', '.join(map(str, tuning.seeds))}"
+    yield f"Settings of the best trial of each model: {tuning.metric}, mean over {seeds}; proposed by optuna {optuna.__version__}."
+    yield from summary_table(found).splitlines()
+
+
+def _row(one: Searched) -> tuple[object, ...]:
+    best = one.best
+    settings = joined({key: str(value) for key, value in best.settings.items()}) if best else ""
+    return str(one.model), _value(one.untuned), _value(best.value if best else None), len(one.trials), one.failed, settings or KEPT
+
+
+def _value(value: float | None) -> str:
+    return "failed" if value is None else f"{value:.5g}"

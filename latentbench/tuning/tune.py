@@ -1,0 +1,151 @@
+"""Tuning a suite: the same number of trials for every model, and the suite with the best settings of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from latentbench.engine import NO_LIMITS, Limits
+from latentbench.errors import UserError
+from latentbench.files import write_atomically
+from latentbench.plugin_files import with_files
+from latentbench.registry import load_registry
+from latentbench.runner import DEFAULT_ENGINE, MISSING, Selection
+from latentbench.suites.asked_evaluation import AskedEvaluation
+from latentbench.suites.expand import NO_CHANGES, Changes
+from latentbench.suites.launch import Launch, choose_engine
+from latentbench.suites.plan import Plan, make_plan
+from latentbench.suites.suite import Suite, load_suite
+from latentbench.suites.tune import Tuning, check_seeds
+from latentbench.suites.tune_checks import better, measuring
+from latentbench.suites.yaml_source import yaml_text
+from latentbench.tuning.model_search import ModelSearch
+from latentbench.tuning.models import Model, models_of, runs_of
+from latentbench.tuning.proposals import check_optuna
+from latentbench.tuning.rounds import Execution, Rounds
+from latentbench.tuning.summary import heading
+from latentbench.tuning.trials import Searched
+from latentbench.tuning.written import tuned_data
+
+FOLDER = "tuning"
+"""Where tuning keeps results folders of its own, in that of the suites: trials are no rows of leaderboards."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning has found of every model, in the suite's order; `left` counts runs of the last round that are not done, if it is not finished."""
+
+    models: tuple[Searched, ...]
+    left: int = 0
+
+    @property
+    def failed(self) -> tuple[Searched, ...]:
+        """The models of which every trial failed."""
+        return tuple(one for one in self.models if one.best is None)
+
+
+def tune(
+    suite: Path,
+    out: Path,
+    results: Path,
+    launch: Launch = DEFAULT_ENGINE,
+    changes: Changes = NO_CHANGES,
+    selection: Selection = MISSING,
+    limits: Limits = NO_LIMITS,
+    command: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+    trials: int | None = None,
+    tell: Callable[[str], None] = print,
+) -> Tuned:
+    """Tune every model of a suite, and write the suite with the best settings of each to `out`, unless runs of a round are left.
+
+    Trials are runs of the results folder `tuning/NAME` within `results`. What is stored there is not run again, so that the same call continues an
+    interrupted one. A model's first trial is the suite's own settings: by its measure, tuning never does worse.
+
+    Args:
+        suite: the suite file, with a section `tune`.
+        out: the file to write.
+        results: the results folder.
+        launch: the engine, as `run_suite` takes it; so it does `selection`, `limits`, `command` and `plugins`.
+        changes: changes of the trials, which the tuned suite does not have; `only` selects models, `seeds` are those of tuning.
+        trials: of every model; by default as many as the suite says.
+        tell: told of every round that begins.
+
+    Raises:
+        UserError: optuna is missing, or something is wrong with the suite, the changes, the engine, a plugin file or a folder.
+    """
+    check_optuna()
+    registry, loaded = with_files(load_registry(), plugins), load_suite(suite)
+    tuning = _section(loaded, changes)
+    _check_changes(changes, tuning)
+    _check_out(out, loaded)
+    device, trial_changes = choose_engine(launch, loaded.engine, registry).device, replace(changes, seeds=None)
+    plan = make_plan(loaded, registry, device, trial_changes)
+    models = models_of(loaded, tuning, registry, device, replace(changes, seeds=tuning.seeds[:1]))
+    evaluation = measuring(tuning, registry)
+    _check_models(models, plan, tuning, evaluation)
+    execution = Execution(launch, trial_changes, selection, limits, command, plugins)
+    rounds = Rounds(loaded, tuning, models, evaluation.plan.id, results / FOLDER / folder_name(loaded.name), execution, tell)
+    tuned = search(rounds, tuning.trials if trials is None else trials, better(tuning, registry))
+    if not tuned.left:
+        best = [(one.model, one.best.settings if one.best else {}) for one in tuned.models]
+        write_atomically(out, (heading(tuning, tuned.models, command) + yaml_text(tuned_data(loaded.source.data, best))).encode())
+    return tuned
+
+
+def search(rounds: Rounds, trials: int, direction: str) -> Tuned:
+    """Rounds of trials, one of every model, until each has had its `trials`, or runs of a round are left."""
+    searches = [ModelSearch(model, direction) for model in rounds.models]
+    found = tuple(one.found for one in searches)
+    for number in range(1, trials + 1):
+        rounds.tell(f"round {number} of {trials}, a trial of each of {len(found)} models")
+        done = rounds.run(number, [one.propose() for one in searches])
+        if done.left:
+            return Tuned(found, done.left)
+        for one, value in zip(searches, done.values, strict=True):
+            one.tell(value)
+    return Tuned(found)
+
+
+def folder_name(suite: str) -> str:
+    """A suite's name as that of a folder."""
+    return re.sub(r"[^\w-]+", "-", suite, flags=re.ASCII)
+
+
+def _section(suite: Suite, changes: Changes) -> Tuning:
+    """The section `tune` of a suite, with the seeds of the command line where it names any."""
+    if suite.tune is None:
+        raise UserError(f"{suite.source.path}: the suite has no section `tune`, which says what is tried and what is measured")
+    if changes.seeds is None:
+        return suite.tune
+    check_seeds(changes.seeds, suite.seeds, changes.flags["seed"])
+    return replace(suite.tune, seeds=tuple(changes.seeds))
+
+
+def _check_changes(changes: Changes, tuning: Tuning) -> None:
+    """Refuse changes to models that the suite does not have."""
+    for key in sorted({*changes.settings} & {*tuning.models}):
+        raise UserError(f"'{key}' tells the models of the suite apart, and it has no other; select some with --only", where=changes.flags[key])
+
+
+def _check_out(out: Path, suite: Suite) -> None:
+    """Refuse a file that cannot be written, or is the suite's own."""
+    if out.resolve() == suite.source.path.resolve():
+        raise UserError("that is the suite itself, which would lose its comments and its section `tune`; name another file", where=f"--out {out}")
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise UserError("is a folder" if out.is_dir() else "there is no such folder", where=f"--out {out}")
+
+
+def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation: AskedEvaluation) -> None:
+    """Refuse models of which the metric is not measured, and a search of nothing."""
+    for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
+        for item in runs:
+            reason = evaluation.part.left_out(item.assembly, evaluation.options)
+            if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
+                reason = f"it is no cost of '{item.run.family}'"
+            if reason is not None:
+                raise UserError(f"'{tuning.metric}' is not measured of {model}: {reason}; leave it out with --only", where=tuning.where("metric"))
+    if not any(model.space for model in models):
+        raise UserError(f"no model of suite '{plan.name}' reads a setting of `space` or declares one itself: nothing to search", where=tuning.where())
