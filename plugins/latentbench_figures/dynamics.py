@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from latentbench.errors import UserError
-from latentbench.reporting import Canvas, Figure, Options, Point, nothing
+from latentbench.reporting import Canvas, Figure, Options, Point, UserError, nothing
 from latentbench.reporting.drawing import DOUBLE, legend, plain_log, sheet
 from latentbench_figures.common import bars, called, key, marks
 
