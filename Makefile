@@ -12,10 +12,10 @@ demo: .venv/installed-report  ## train on real images, end with a leaderboard an
 	@$(BIN)/latentbench report results --suite suites/quick.yaml --out results/quick.html
 
 test: .venv/installed-test  ## the tests; PYTEST_ARGS=--slow runs slow ones too
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 test-lowest: .venv-lowest/installed  ## the same on the lowest versions that pyproject.toml admits; how quick --help and completion are is the newest ones' affair
-	$(LOWEST)/python -m pytest -n 2 -k "not is_quick" $(PYTEST_ARGS)
+	$(LOWEST)/python -m pytest -n 2 --dist worksteal -k "not is_quick" $(PYTEST_ARGS)
 
 lint: .venv/installed-lint  ## ruff, mypy and the order of the rooms, as CI runs them
 	$(BIN)/ruff format --check .
