@@ -48,9 +48,11 @@ def inline_engine(suite, results):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("invocation", "at_least"), [(inline_engine, 50), (local_engine, 20)])
-def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(invocation, at_least, suite_file, tmp_path):
-    """Planning, queue, lease, and with one engine the run too: killed at one place after the other, and called again."""
+@pytest.mark.parametrize(("invocation", "apart", "at_least"), [(inline_engine, 1, 50), (local_engine, 3, 20)])
+def test_an_invocation_survives_a_kill_where_it_writes(invocation, apart, at_least, suite_file, tmp_path):
+    """Planning, queue, lease, and with one engine the run too: killed at one place after the other, and called again; at every place in this process,
+    at every third where starting others takes seconds.
+    """
     suite, calm = suite_file(SUITE.replace("FAMILY", "poisson")), tmp_path / "calm"
     assert inline_engine(suite, calm) == 0
     places = 0
@@ -66,7 +68,7 @@ def test_an_invocation_survives_a_kill_at_every_place_where_it_writes(invocation
             assert status == 0
             break
         assert os.WTERMSIG(status) == signal.SIGKILL
-        places += 1
+        places += apart
         assert in_a_fork(lambda results=results: inline_engine(suite, results)) == 0
         assert same(results, calm), places
         assert set(pd.read_parquet(results / "runs")["status"]) == {"done"}

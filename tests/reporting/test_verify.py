@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
 from latentbench_poisson import Poisson
 
 from latentbench.errors import UserError
@@ -21,7 +20,6 @@ from latentbench.results.store import Store
 from latentbench.suites.expand import Changes
 from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import load_suite
-from tests.made import make
 from tests.reporting.verified import COMMON, SEEDS, SUITE, World
 
 
@@ -338,17 +336,3 @@ def test_the_authors_own_seeds_are_what_they_printed(authors, table, values, unt
     others = [line for line in found if line.verdict != Verdict.SAME]
     assert len(found) == values
     assert [(line.verdict, line.published.value, line.published.interval) for line in others] == [(Verdict.CANNOT_TELL, *untold)]
-
-
-@pytest.mark.slow
-def test_every_suite_of_the_paper_is_verified_on_a_made_folder(root, registry, tmp_path):
-    """Random numbers: most values are different, and every one has a verdict."""
-    paper = root / "suites" / "paper.yaml"
-    made = make(paper, tmp_path / "made", failed=0.01, arrays=False, registry=registry)
-    suites = [path for name in yaml.safe_load(paper.read_text())["include"] if load_suite(path := root / "suites" / name).expect]
-    assert len(suites) >= 7
-    for suite in suites:
-        found = verify(suite, [made.folder])
-        assert found.lines
-        assert all(line.n or line.reason for line in found.lines)
-        assert [line for line in found.lines if line.reason.startswith("no run of it")] == []
