@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Generator
 
@@ -45,8 +45,11 @@ class Evaluation(Part, ABC):
         return ()
 
     @classmethod
-    def builds(cls, options: Options) -> tuple[tuple[Setting, str], ...]:
-        """The parts, by setting and name, that it builds for the model (`Trained.build`). Their versions are part of the measurement's identity."""
+    def builds(cls, options: Options) -> tuple[tuple[Setting, str] | tuple[Setting, str, Mapping[str, Any]], ...]:
+        """The parts, by setting and name, that it builds for the model (`Trained.build`). Their versions are part of the measurement's identity.
+
+        With the options of a part, where it is built for every run: then the plan checks them, and leaves out runs that the part does not apply to.
+        """
         return ()
 
     @classmethod

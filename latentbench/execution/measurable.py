@@ -150,7 +150,7 @@ def _check_model(run_id: str, models: set[str]) -> None:
 
 def _inapplicable(asked: AskedEvaluation, run: Run, assembly: Assembly, models: set[str]) -> LeftOut | None:
     """Why an evaluation cannot measure a run."""
-    reason = asked.part.left_out(assembly, asked.options)
+    reason = asked.left_out(assembly)
     if reason is not None:
         return LeftOut(run.id, str(asked.plan), reason, mendable=False)
     lacking = [share for share in asked.checkpoints if share != 1 and f"{run.id}@{share:g}" not in models]

@@ -122,7 +122,7 @@ def _chosen(
             unplanned.update({u.id: u for u in lost})
             continue
         for item in resolved:
-            reasons = {e.plan.id: (str(e.plan), reason) for e in asked if (reason := e.part.left_out(item.assembly, e.options)) is not None}
+            reasons = {e.plan.id: (str(e.plan), reason) for e in asked if (reason := e.left_out(item.assembly)) is not None}
             measured = [e for e in asked if e.plan.id not in reasons]
             known = runs.get(item.run.id, Planned(item.run, item.assembly, (), keep_checkpoints=suite.keep_checkpoints))
             merged = tuple({e.id: e for e in (*known.evaluations, *(e.plan for e in measured))}.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from torch import Generator, Tensor
 
 from latentbench.api import Assembly, Estimator, Evaluation, EvaluationOptions, Measure, Metric, Options, Outcome, Trained, UserError
@@ -98,16 +98,24 @@ class GradientQuality(Evaluation):
         return tuple(options.shares)
 
     @classmethod
-    def builds(cls, options: Options) -> tuple[tuple[Any, str], ...]:
-        """The estimator and the references."""
+    def builds(cls, options: Options) -> tuple[tuple[Any, ...], ...]:
+        """The estimator with its options, and the references."""
         assert isinstance(options, GradientQualityOptions)
-        return tuple(("estimator", name) for name in dict.fromkeys([options.estimator, *options.references]))
+        others = tuple(("estimator", name) for name in options.references if name != options.estimator)
+        return (("estimator", options.estimator, options.estimator_options), *others)
 
     @classmethod
     def inapplicable(cls, assembly: Assembly, options: Options) -> str | None:
-        """A loss that estimators estimate is needed."""
+        """A loss that estimators estimate is needed, and a family that takes the options that are changed."""
+        assert isinstance(options, GradientQualityOptions)
         if assembly.encoder is None or not assembly.family.has_posterior:
             return f"it compares gradient estimators, and '{assembly.family.name}' is trained without one"
+        own = assembly.options["family"]
+        try:
+            type(own).model_validate({**own.model_dump(), **options.family_options})
+        except ValidationError as error:
+            (problem, *_) = error.errors()
+            return f"family_options: '{assembly.family.name}' refuses {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
         return None
 
     def evaluate(self, trained: Trained, generator: Generator) -> Outcome:

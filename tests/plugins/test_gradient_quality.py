@@ -26,7 +26,7 @@ def measure(make_run, registry):
     def measured(options, **changes):
         given, part = trained(make_run, registry, **changes), registry.evaluation("gradient_quality")
         checked = part.options_model.model_validate({**FEW, **options})
-        keys = [f"{kind}:{name}" for kind, name in part.builds(checked)]
+        keys = [f"{kind}:{name}" for kind, name, *_ in part.builds(checked)]
         found = part(checked).evaluate(given.allowing({key: buildable(key, registry) for key in keys}), stream(1, "measured"))
         return {metric.name: metric for metric in found.metrics}
 
@@ -181,3 +181,42 @@ def test_a_suite_has_the_models_of_all_shares_kept_and_measured_by_step(cli, sui
     assert (metrics[metrics["metric"] == "gradient_cost"]["value"] > 0).all()
     (row,) = pd.read_parquet(tmp_path / "r" / "evaluations").to_dict("records")
     assert json.loads(row["options"])["estimator"] == "rloo"
+
+
+ASKED = """\
+name: asked
+seeds: [1]
+evaluations: [{{gradient_quality: {{{options}}}}}]
+sweeps:
+  - {{family: poisson, estimator: mc, encoder: linear, decoder: linear, dataset: digits, latent_dim: 4, training: {{steps: 2}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("estimator_options: {samples: 1}", "options of 'rloo': samples: input should be greater than or equal to 2, got 1"),
+        ("estimator_options: {sample: 2}", "options of 'rloo': unknown key 'sample'"),
+        ("estimator: rlo", "unknown estimator 'rlo'"),
+    ],
+)
+def test_wrong_options_of_the_estimator_are_named_before_anything_is_trained(cli, suite_file, tmp_path, options, message):
+    answer = cli("plan", suite_file(ASKED.format(options=options)), "--results", tmp_path)
+    assert answer.code == 2
+    assert "evaluation 'gradient_quality'" in answer.err
+    assert message in answer.err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("estimator: iwae", "estimator 'iwae', which it builds: it differentiates the density of samples, and those of 'poisson' are discrete"),
+        ("family_options: {relaxation: step}", "family_options: 'poisson' refuses relaxation"),
+        ("family_options: {relaxed: true}", "family_options: 'poisson' refuses relaxed"),
+    ],
+)
+def test_a_run_that_the_estimator_or_the_options_do_not_fit_is_left_out_with_the_reason(cli, suite_file, tmp_path, options, reason):
+    answer = cli("plan", suite_file(ASKED.format(options=options)), "--results", tmp_path)
+    assert answer.code == 0
+    assert "left out: evaluation gradient_quality" in answer.out
+    assert reason in answer.out

@@ -84,7 +84,8 @@ class Bench:
         """A trained model that nothing was measured on, with the parts that the evaluation declares; its training led from one draw to another."""
         model, registry = self.model(2), load_registry()
         make = partial(build_model, seed=1, device=self.effort.device, dtype=torch.float32)
-        parts: Mapping[str, type[Part]] = {f"{kind}:{name}": buildable(f"{kind}:{name}", registry) for kind, name in self.part.builds(self.options)}
+        built = (f"{kind}:{name}" for kind, name, *_ in self.part.builds(self.options))
+        parts: Mapping[str, type[Part]] = {key: buildable(key, registry) for key in built}
         whole = Trained(model, splits or self.splits, 1, BATCH, make, self._read)
         return whole.allowing(parts)
 
