@@ -64,12 +64,12 @@ class InferenceDynamics(Evaluation):
     metrics = {
         "r2_per_image": Measure("higher", "share of variance", EXPLAINED),
         "r2_per_image_of_mean": Measure("higher", "share of variance", "The same of the decoded mean of the code."),
-        "distance_to_corner": Measure("lower", "0 to 2", CORNER),
-        "distance_to_corner_of_mean": Measure("lower", "0 to 2", "The same with the R2 of the decoded mean."),
+        "distance_to_corner": Measure("lower", "none", CORNER),
+        "distance_to_corner_of_mean": Measure("lower", "none", "The same with the R2 of the decoded mean."),
         "r2_per_image_at": Measure("higher", "share of variance", "The R2 of decoded samples after t steps of inference.", "t"),
         "zero_fraction_at": Measure(None, "share of samples", "Samples that are exactly 0 after t steps of inference.", "t"),
         "update_norm_at": Measure(None, "nats", "Norm of the update of the state in step t of inference.", "t"),
-        "distance_to_corner_at": Measure("lower", "0 to 2", "Distance to the corner after t steps of inference.", "t"),
+        "distance_to_corner_at": Measure("lower", "none", "Distance to the corner after t steps of inference.", "t"),
     }
 
     def __init__(self, options: InferenceDynamicsOptions) -> None:

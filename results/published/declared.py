@@ -111,8 +111,8 @@ EVALUATIONS = (
         {
             "r2_per_image": metric("higher", "share of variance", "Variance of an image's pixels about their mean that a decoded sample explains."),
             "r2_per_image_of_mean": metric("higher", "share of variance", "The same of the decoded mean of the code."),
-            "distance_to_corner": metric("lower", "0 to 2", "sqrt((1 - R2)^2 + (1 - share of zeros)^2)."),
-            "distance_to_corner_of_mean": metric("lower", "0 to 2", "The same with the R2 of the decoded mean."),
+            "distance_to_corner": metric("lower", "none", "sqrt((1 - R2)^2 + (1 - share of zeros)^2)."),
+            "distance_to_corner_of_mean": metric("lower", "none", "The same with the R2 of the decoded mean."),
             "r2_per_image_at": metric("higher", "share of variance", "The R2 of decoded samples after t steps of inference.", "t"),
             "zero_fraction_at": metric(None, "share of samples", "Samples that are exactly 0 after t steps of inference.", "t"),
             "update_norm_at": metric(None, "nats", "Norm of the update of the state in step t of inference.", "t"),
