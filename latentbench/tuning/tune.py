@@ -142,7 +142,7 @@ def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluatio
     """Refuse models of which the metric is not measured, and a search of nothing."""
     for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
         for item in runs:
-            reason = evaluation.part.left_out(item.assembly, evaluation.options)
+            reason = evaluation.left_out(item.assembly)
             if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
                 reason = f"it is no cost of '{item.run.family}'"
             if reason is not None:
