@@ -19,7 +19,7 @@ from latentbench.suites.launch import Launch, choose_engine
 from latentbench.suites.plan import Plan, make_plan
 from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning, check_seeds
-from latentbench.suites.tune_checks import better, measuring
+from latentbench.suites.tune_checks import better, check_splits, measuring
 from latentbench.suites.yaml_source import yaml_text
 from latentbench.tuning.model_search import ModelSearch
 from latentbench.tuning.models import Model, models_of, runs_of
@@ -85,6 +85,7 @@ def tune(
     plan = make_plan(loaded, registry, device, trial_changes)
     models = models_of(loaded, tuning, registry, device, replace(changes, seeds=tuning.seeds[:1]))
     evaluation = measuring(tuning, registry)
+    check_splits(tuning, registry, (item.assembly for item in plan.runs))
     _check_models(models, plan, tuning, evaluation)
     execution = Execution(launch, trial_changes, selection, limits, command, plugins)
     rounds = Rounds(loaded, tuning, models, evaluation.plan.id, results / FOLDER / folder_name(loaded.name), execution, tell)

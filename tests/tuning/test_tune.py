@@ -116,6 +116,12 @@ REFUSED = {
         {},
         "suite.yaml:9: 'nelbo' is not measured of family=lasso: it is no cost of 'lasso'; leave it out with --only",
     ),
+    "test split that an evaluation measures unasked": (
+        [("dataset: digits", "dataset: [digits, sparse_synthetic]")],
+        {},
+        "suite.yaml:10: elbo names no split, and so measures the test split of 'sparse_synthetic', which is for the report alone; "
+        "write {elbo: {split: validation}}",
+    ),
     "nothing to search": (
         [("  space:\n    training.learning_rate: {low: 0.001, high: 0.01, log: true}\n", "")],
         {"only": {"family": ["gaussian"]}},
