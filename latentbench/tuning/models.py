@@ -32,7 +32,7 @@ class Model:
         space: what is tried of which settings: those that any of its runs reads.
         untuned: the values of these in the suite, where they are in the space.
         matches: by the number of a sweep, the same settings as the sweep writes them, once for every way.
-        read: by the number of a sweep, the searched settings that runs of the model in it read.
+        read: of some values, those that runs of the model in a sweep, given by its number, read together.
         possible: whether all of its runs can have some values together, each of which they can have alone.
     """
 
@@ -40,7 +40,7 @@ class Model:
     space: Space
     untuned: Mapping[str, Any]
     matches: Mapping[int, tuple[Mapping[str, Any], ...]]
-    read: Mapping[int, frozenset[str]]
+    read: Callable[[int, Mapping[str, Any]], dict[str, Any]] = field(compare=False)
     possible: Callable[[Mapping[str, Any]], bool] = field(compare=False)
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def _model(runs: Sequence[_Found], tuning: Tuning, registry: Registry, device: s
         {key: tried for key, tried, _ in searched},
         {key: value for key, tried, readers in searched if (value := _untuned(readers, key, tried)) is not None},
         {number: _matches(runs, number, tuning.models) for number in sweeps},
-        {number: frozenset(key for key, _, readers in searched if any(run.sweep == number for run in readers)) for number in sweeps},
+        lambda number, settings: _read(settings, [run for run in runs if run.sweep == number], registry, device, changes.scale),
         lambda settings: all(_resolves(merged(run.point, settings), registry, device, changes.scale) for run in runs),
     )
 
@@ -146,6 +146,12 @@ def _reads(run: _Found, key: str, searched: Range | Choices, where: str, registr
         except UserError as error:
             raise UserError(f"{error.problem} ({run.resolved.run.about})", key=error.key, where=where) from error
     return read
+
+
+def _read(settings: Mapping[str, Any], runs: Iterable[_Found], registry: Registry, device: str, scale: float) -> dict[str, Any]:
+    """Those of some values, all tried at once, that one of the runs reads: one value may leave another without a meaning."""
+    read = frozenset[str]().union(*(resolve(merged(run.point, settings), registry, device, scale).read for run in runs))
+    return {key: value for key, value in settings.items() if key in read}
 
 
 def _resolves(settings: Mapping[str, Any], registry: Registry, device: str, scale: float) -> bool:

@@ -81,13 +81,14 @@ def tune(
     tuning = _section(loaded, changes)
     _check_changes(changes, tuning)
     _check_out(out, loaded)
-    device, trial_changes = choose_engine(launch, loaded.engine, registry).device, replace(changes, seeds=None)
-    plan = make_plan(loaded, registry, device, trial_changes)
+    device = choose_engine(launch, loaded.engine, registry).device
+    plan = make_plan(loaded, registry, device, replace(changes, seeds=None))
     models = models_of(loaded, tuning, registry, device, replace(changes, seeds=tuning.seeds[:1]))
     evaluation = measuring(tuning, registry)
     check_splits(tuning, registry, (item.assembly for item in plan.runs))
     _check_models(models, plan, tuning, evaluation)
-    execution = Execution(launch, trial_changes, selection, limits, command, plugins)
+    of_trials = replace(changes, seeds=tuning.seeds)  # as flags they are: rules of the suite about its own seeds match no trial
+    execution = Execution(launch, of_trials, selection, limits, command, plugins)
     rounds = Rounds(loaded, tuning, models, evaluation.plan.id, results / FOLDER / folder_name(loaded.name), execution, tell)
     tuned = search(rounds, tuning.trials if trials is None else trials, better(tuning, registry))
     if not tuned.left:

@@ -81,6 +81,29 @@ def test_interrupted_it_is_continued_by_the_same_command(tune, tmp_path, monkeyp
     assert without_command[0] == without_command[1]
 
 
+def test_settings_of_which_one_leaves_others_unread_are_tuned(suite_file, tune, cli, tmp_path):
+    """A constant learning rate has no end of a cosine, and a suite refuses settings that no run of it reads."""
+    schedules = "training.schedule: {choices: [cosine, constant]}\n    training.learning_rate_min: {low: 0.0, high: 0.0001}"
+    text = SUITE.replace("FAMILY", "gaussian").replace("trials: 3", "trials: 7")
+    suite_file(text.replace("training.learning_rate: {low: 0.001, high: 0.02, log: true}", schedules))
+    answer = tune()
+    assert answer.code == 0, answer.err
+    assert cli("plan", tmp_path / "tuned.yaml").code == 0
+
+
+def test_rules_about_seeds_of_the_suite_hold_for_the_tuned_one(suite_file, tune, tmp_path):
+    rules = "exclude: [{seed: 2, family: gaussian}], overrides: [{match: {seed: 1}, set: {training.batch_size: 20}}]"
+    suite_file(SUITE.replace("FAMILY", "gaussian").replace("dataset: digits", f"dataset: digits, {rules}").replace("trials: 3", "trials: 1"))
+    answer = tune()
+    assert answer.code == 0, answer.err
+    plan = make_plan(load_suite(tmp_path / "tuned.yaml"), load_registry(), "cpu")
+    assert {(item.run.family, item.run.seed, item.run.training["batch_size"]) for item in plan.runs} == {
+        ("poisson", 1, 20),
+        ("poisson", 2, 50),
+        ("gaussian", 1, 20),
+    }
+
+
 def test_a_model_whose_trials_all_fail_keeps_its_settings(suite_file, tune, tmp_path):
     suite_file(SUITE.replace("FAMILY", "test_diverging"))
     answer = tune()

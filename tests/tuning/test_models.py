@@ -52,7 +52,17 @@ def test_the_untuned_values_are_those_of_the_runs_where_they_can_be_tried(models
 def test_a_setting_belongs_to_the_sweeps_whose_runs_read_it(models):
     """`learning_rate_min` says where a cosine ends, and the second sweep has none."""
     poisson = models(space="{training.learning_rate_min: {low: 0.0, high: 0.001}}")[0]
-    assert poisson.read == {0: {"training.learning_rate_min", TEMPERATURE}, 1: {TEMPERATURE}}
+    tried = {"training.learning_rate_min": 0.0, TEMPERATURE: 0.1}
+    assert [poisson.read(number, tried) for number in (0, 1)] == [tried, {TEMPERATURE: 0.1}]
+
+
+def test_a_value_may_leave_another_unread(models):
+    """A constant learning rate has no end of a cosine."""
+    space = "{training.schedule: {choices: [cosine, constant]}, training.learning_rate_min: {low: 0.0, high: 0.001}}"
+    poisson = models((", training: {schedule: constant}", ""), space=space)[0]
+    tried = {"training.schedule": "constant", "training.learning_rate_min": 0.0}
+    assert poisson.read(0, tried) == {"training.schedule": "constant"}
+    assert poisson.read(0, {**tried, "training.schedule": "cosine"}) == {**tried, "training.schedule": "cosine"}
 
 
 def test_matches_are_what_the_sweep_writes(models):
