@@ -86,6 +86,8 @@ def tune(
     models = models_of(loaded, tuning, registry, device, replace(changes, seeds=tuning.seeds[:1]))
     evaluation = measuring(tuning, registry)
     check_splits(tuning, registry, (item.assembly for item in plan.runs))
+    _check_whole(plan)
+    _check_space(models, tuning, changes)
     _check_models(models, plan, tuning, evaluation)
     of_trials = replace(changes, seeds=tuning.seeds)  # as flags they are: rules of the suite about its own seeds match no trial
     execution = Execution(launch, of_trials, selection, limits, command, plugins)
@@ -140,14 +142,28 @@ def _check_out(out: Path, suite: Suite) -> None:
         raise UserError("is a folder" if out.is_dir() else "there is no such folder", where=f"--out {out}")
 
 
+def _check_whole(plan: Plan) -> None:
+    """Refuse a suite of which a missing plugin leaves runs out: they would keep their settings, and be compared with models that were tuned."""
+    for item in plan.blocked:
+        about = f"{item.settings.get('family')} on {item.settings.get('dataset')}"
+        raise UserError(f"cannot tune {about}: {item.reason}; mend the plugin, or leave these runs out with --only")
+
+
 def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation: AskedEvaluation) -> None:
     """Refuse models of which the metric is not measured, and a search of nothing."""
     for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
         for item in runs:
-            reason = evaluation.part.left_out(item.assembly, evaluation.options)
+            reason = evaluation.left_out(item.assembly)
             if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
                 reason = f"it is no cost of '{item.run.family}'"
             if reason is not None:
                 raise UserError(f"'{tuning.metric}' is not measured of {model}: {reason}; leave it out with --only", where=tuning.where("metric"))
     if not any(model.space for model in models):
         raise UserError(f"no model of suite '{plan.name}' reads a setting of `space` or declares one itself: nothing to search", where=tuning.where())
+
+
+def _check_space(models: Sequence[Model], tuning: Tuning, changes: Changes) -> None:
+    """Refuse a searched setting that no model reads, unless flags have changed the suite, or left models out."""
+    for key in () if changes.settings.keys() - {"seed"} or changes.only else tuning.space:
+        if not any(key in model.space for model in models):
+            raise UserError(f"'{key}' cannot be searched: no run of the suite reads it", where=tuning.where(key))

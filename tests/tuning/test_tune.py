@@ -1,5 +1,7 @@
 """Rounds of trials with planted values, and what tuning refuses."""
 
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -122,6 +124,11 @@ REFUSED = {
         "suite.yaml:10: elbo names no split, and so measures the test split of 'sparse_synthetic', which is for the report alone; "
         "write {elbo: {split: validation}}",
     ),
+    "setting that no run reads": (
+        [("[poisson, gaussian]", "gaussian"), ("[poisson, lasso]", "gaussian"), ("training.learning_rate", "training.temperature_stop")],
+        {},
+        "suite.yaml:14: 'training.temperature_stop' cannot be searched: no run of the suite reads it",
+    ),
     "nothing to search": (
         [("  space:\n    training.learning_rate: {low: 0.001, high: 0.01, log: true}\n", "")],
         {"only": {"family": ["gaussian"]}},
@@ -140,6 +147,14 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(name, suite_file, 
         tune(suite_file(text), tmp_path / "tuned.yaml", tmp_path / "r", INLINE, Changes(**changes))
     assert message in str(error.value)
     assert not (tmp_path / "r").exists()
+
+
+def test_a_model_that_a_missing_plugin_leaves_out_is_not_passed_over(suite_file, registry, tmp_path, monkeypatch):
+    """It would keep its settings, and be compared with models that were tuned."""
+    broken = replace(registry, broken={"latentbench_x": "ImportError"})
+    monkeypatch.setattr(sys.modules["latentbench.tuning.tune"], "load_registry", lambda: broken)
+    with pytest.raises(UserError, match=r"cannot tune x on digits: .*latentbench_x .*leave these runs out with --only"):
+        tune(suite_file(SUITE.replace("[poisson, gaussian]", "[gaussian, x]")), tmp_path / "tuned.yaml", tmp_path / "r", INLINE)
 
 
 @pytest.mark.parametrize(
