@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 from latentbench.engine import NO_LIMITS, Limits
 from latentbench.errors import UserError
@@ -140,6 +141,12 @@ def _check_out(out: Path, suite: Suite) -> None:
         raise UserError("that is the suite itself, which would lose its comments and its section `tune`; name another file", where=f"--out {out}")
     if out.is_dir() or not out.resolve().parent.is_dir():
         raise UserError("is a folder" if out.is_dir() else "there is no such folder", where=f"--out {out}")
+    probe = out.with_name(f".probe.{uuid4().hex}")
+    try:
+        write_atomically(probe, b"")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"its folder is not writable: {error.strerror or error}", where=f"--out {out}") from error
 
 
 def _check_whole(plan: Plan) -> None:

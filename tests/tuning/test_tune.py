@@ -163,3 +163,11 @@ def test_a_model_that_a_missing_plugin_leaves_out_is_not_passed_over(suite_file,
 def test_a_wrong_place_for_the_tuned_suite_is_refused(out, message, suite_file, tmp_path):
     with pytest.raises(UserError, match=message):
         tune(suite_file(SUITE), tmp_path / out, tmp_path / "r", INLINE)
+
+
+def test_a_tuned_suite_that_could_not_be_written_is_refused_before_anything_runs(disk, suite_file, tmp_path):
+    full = disk(64)
+    full.remount("ro")
+    with pytest.raises(UserError, match="its folder is not writable: Read-only file system"):
+        tune(suite_file(SUITE), full.folder / "tuned.yaml", tmp_path / "r", INLINE)
+    assert not (tmp_path / "r").exists()
