@@ -15,6 +15,7 @@ from latentbench.suites.expand import Changes
 from latentbench.suites.launch import Launch
 from latentbench.suites.plan import Plan
 from latentbench.suites.run_state import Kind
+from latentbench.suites.settings import digest
 from latentbench.suites.suite import Suite
 from latentbench.suites.tune import Tuning
 from latentbench.suites.yaml_source import yaml_text
@@ -70,8 +71,8 @@ class Rounds:
 
     def run(self, number: int, settings: Sequence[Mapping[str, Any]]) -> Round:
         """Run what is not stored yet of one round, in which every model is tried with some settings."""
-        path = self.folder / f"round-{number:03}.yaml"
         data = round_data(self.suite.source.data, number, self.tuning.seeds, list(zip(self.models, settings, strict=True)))
+        path = self.folder / f"round-{number:03}-{digest(data)}.yaml"  # so that others, with other models or trials, write no file of this name
         write_atomically(path, yaml_text(data).encode())
         how, plan = self.execution, self._planned(path)
         if any(how.selection.job(item) is not None for item in plan.runs):

@@ -104,6 +104,15 @@ def test_rules_about_seeds_of_the_suite_hold_for_the_tuned_one(suite_file, tune,
     }
 
 
+def test_invocations_with_other_models_replace_no_round_of_each_other(tune, tmp_path):
+    """They may run at the same time, and each reads its rounds back."""
+    assert tune("--only", "family=gaussian").code == 0
+    rounds = {path: path.read_bytes() for path in (tmp_path / "r" / "tuning" / "two").glob("round-*.yaml")}
+    assert len(rounds) == 3
+    assert tune().code == 0
+    assert {path: path.read_bytes() for path in rounds} == rounds
+
+
 def test_a_model_whose_trials_all_fail_keeps_its_settings(suite_file, tune, tmp_path):
     suite_file(SUITE.replace("FAMILY", "test_diverging"))
     answer = tune()
