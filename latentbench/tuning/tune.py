@@ -88,7 +88,7 @@ def tune(
     evaluation = measuring(tuning, registry)
     check_splits(tuning, registry, (item.assembly for item in plan.runs))
     _check_whole(plan)
-    _check_space(models, tuning, changes)
+    _check_read(models, tuning, changes)
     _check_models(models, plan, tuning, evaluation)
     of_trials = replace(changes, seeds=tuning.seeds)  # as flags they are: rules of the suite about its own seeds match no trial
     execution = Execution(launch, of_trials, selection, limits, command, plugins)
@@ -169,8 +169,8 @@ def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluatio
         raise UserError(f"no model of suite '{plan.name}' reads a setting of `space` or declares one itself: nothing to search", where=tuning.where())
 
 
-def _check_space(models: Sequence[Model], tuning: Tuning, changes: Changes) -> None:
+def _check_read(models: Sequence[Model], tuning: Tuning, changes: Changes) -> None:
     """Refuse a searched setting that no model reads, unless flags have changed the suite, or left models out."""
-    for key in () if changes.settings.keys() - {"seed"} or changes.only else tuning.space:
+    for key in () if changes.only or changes.settings.keys() - {"seed"} else tuning.space:
         if not any(key in model.space for model in models):
             raise UserError(f"'{key}' cannot be searched: no run of the suite reads it", where=tuning.where(key))

@@ -70,6 +70,7 @@ WRONG = {
         "suite.yaml:10: a run has one length: search training.steps or training.epochs",
     ),
     "no range": (HEAD + space("beta: 3"), "suite.yaml:11: beta: expected {low: ..., high: ...} or {choices: [...]}"),
+    "choices that are no list": (HEAD + space("beta: {choices: 3}"), "suite.yaml:11: beta: choices: expected a list, got 3"),
     "bounds in the wrong order": (HEAD + space("beta: {low: 2, high: 1}"), "suite.yaml:11: beta: low must be below high"),
     "seed": (HEAD + space("seed: {low: 1, high: 9}"), "suite.yaml:11: 'seed' cannot be searched: seeds are not tuned"),
     "what tells models apart": (HEAD + space("family: {choices: [poisson, laplace]}"), "suite.yaml:11: 'family' cannot be searched: it tells"),
