@@ -12,7 +12,7 @@ from latentbench.engine import NO_LIMITS, Limits
 from latentbench.errors import UserError
 from latentbench.files import write_atomically
 from latentbench.plugin_files import with_files
-from latentbench.registry import load_registry
+from latentbench.registry import Registry, load_registry
 from latentbench.runner import DEFAULT_ENGINE, MISSING, Selection
 from latentbench.suites.asked_evaluation import AskedEvaluation
 from latentbench.suites.expand import NO_CHANGES, Changes
@@ -96,7 +96,8 @@ def tune(
     tuned = search(rounds, tuning.trials if trials is None else trials, better(tuning, registry))
     if not tuned.left:
         best = [(one.model, one.best.settings if one.best else {}) for one in tuned.models]
-        write_atomically(out, (heading(tuning, tuned.models, command) + yaml_text(tuned_data(loaded.source.data, best))).encode())
+        write_atomically(out, (heading(tuning, tuned.models, command, changes) + yaml_text(tuned_data(loaded.source.data, best))).encode())
+        _check_tuned(out, registry, device)
     return tuned
 
 
@@ -147,6 +148,14 @@ def _check_out(out: Path, suite: Suite) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"its folder is not writable: {error.strerror or error}", where=f"--out {out}") from error
+
+
+def _check_tuned(out: Path, registry: Registry, device: str) -> None:
+    """Refuse to call a tuned suite done that cannot be run."""
+    try:
+        make_plan(load_suite(out), registry, device)
+    except UserError as error:
+        raise UserError(f"{error}: the settings that were found leave it without a meaning; {out} is written, and runs without that line") from error
 
 
 def _check_whole(plan: Plan) -> None:

@@ -91,6 +91,19 @@ def test_settings_of_which_one_leaves_others_unread_are_tuned(suite_file, tune, 
     assert cli("plan", tmp_path / "tuned.yaml").code == 0
 
 
+def test_a_tuned_suite_that_cannot_be_run_is_no_success(suite_file, tune, tmp_path):
+    """The suite says where a cosine ends, and the best schedule of all its models is constant."""
+    text = (
+        SUITE.replace("[poisson, FAMILY]", "gaussian").replace("steps: 8,", "steps: 8, learning_rate_min: 0.00001,").replace("trials: 3", "trials: 5")
+    )
+    suite_file(text.replace("training.learning_rate: {low: 0.001, high: 0.02, log: true}", "training.schedule: {choices: [cosine, constant]}"))
+    answer = tune()
+    assert answer.code == 2
+    assert "tuned.yaml" in answer.err
+    assert "no run of the sweep reads 'training.learning_rate_min': the settings that were found leave it without a meaning" in answer.err
+    assert "training.schedule: constant" in (tmp_path / "tuned.yaml").read_text()
+
+
 def test_rules_about_seeds_of_the_suite_hold_for_the_tuned_one(suite_file, tune, tmp_path):
     rules = "exclude: [{seed: 2, family: gaussian}], overrides: [{match: {seed: 1}, set: {training.batch_size: 20}}]"
     suite_file(SUITE.replace("FAMILY", "gaussian").replace("dataset: digits", f"dataset: digits, {rules}").replace("trials: 3", "trials: 1"))
