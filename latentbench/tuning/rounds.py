@@ -14,7 +14,7 @@ from latentbench.runner import Selection, planned, run_suite
 from latentbench.suites.expand import Changes
 from latentbench.suites.launch import Launch
 from latentbench.suites.plan import Plan
-from latentbench.suites.run_state import Kind
+from latentbench.suites.run_state import Kind, RunState
 from latentbench.suites.settings import digest
 from latentbench.suites.suite import Suite
 from latentbench.suites.tune import Tuning
@@ -24,7 +24,7 @@ from latentbench.tuning.trials import values
 from latentbench.tuning.written import round_data
 
 UNFINISHED = (Kind.MISSING, Kind.INTERRUPTED, Kind.UNEVALUATED)
-"""States of runs that are neither done nor failed."""
+"""States of runs that are neither done nor failed; so are stale ones that lack an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,15 @@ class Rounds:
         if any(how.selection.job(item) is not None for item in plan.runs):
             run_suite(path, self.folder, how.launch, how.changes, how.selection, how.limits, how.command, how.plugins)
             plan = self._planned(path)
-        elif stale := _count(plan, Kind.STALE):
+        elif stale := sum(item.state.kind is Kind.STALE for item in plan.runs):
             self.tell(f"{stale} stored runs of it are stale: their code has changed since; --refresh stale runs them again")
         ids = [[item.run.id for item in runs] for runs in runs_of(self.models, self.tuning, plan.runs)]
-        return Round(values(ids, Store(self.folder), self.tuning, self.evaluation_id), _count(plan, *UNFINISHED))
+        return Round(values(ids, Store(self.folder), self.tuning, self.evaluation_id), sum(unfinished(item.state) for item in plan.runs))
 
     def _planned(self, path: Path) -> Plan:
         return planned(path, self.folder, self.execution.launch, self.execution.changes, self.execution.plugins)[0]
 
 
-def _count(plan: Plan, *kinds: Kind) -> int:
-    return sum(item.state.kind in kinds for item in plan.runs)
+def unfinished(state: RunState) -> bool:
+    """Whether a run is neither done nor failed: what it lacks is no failure of its trial."""
+    return state.kind in UNFINISHED or (state.kind is Kind.STALE and bool(state.lacking))
