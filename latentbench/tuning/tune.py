@@ -6,24 +6,23 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from uuid import uuid4
 
 from latentbench.engine import NO_LIMITS, Limits
 from latentbench.errors import UserError
 from latentbench.files import write_atomically
 from latentbench.plugin_files import with_files
-from latentbench.registry import Registry, load_registry
+from latentbench.registry import load_registry
 from latentbench.runner import DEFAULT_ENGINE, MISSING, Selection
-from latentbench.suites.asked_evaluation import AskedEvaluation
 from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.launch import Launch, choose_engine
-from latentbench.suites.plan import Plan, make_plan
+from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning, check_seeds
 from latentbench.suites.tune_checks import better, check_splits, measuring
 from latentbench.suites.yaml_source import yaml_text
+from latentbench.tuning.checks import check_changes, check_models, check_out, check_read, check_tuned, check_whole
 from latentbench.tuning.model_search import ModelSearch
-from latentbench.tuning.models import Model, models_of, runs_of
+from latentbench.tuning.models import models_of
 from latentbench.tuning.proposals import check_optuna
 from latentbench.tuning.rounds import Execution, Rounds
 from latentbench.tuning.summary import heading
@@ -80,16 +79,16 @@ def tune(
     check_optuna()
     registry, loaded = with_files(load_registry(), plugins), load_suite(suite)
     tuning = _section(loaded, changes)
-    _check_changes(changes, tuning)
-    _check_out(out, loaded)
+    check_changes(changes, tuning)
+    check_out(out, loaded)
     device = choose_engine(launch, loaded.engine, registry).device
     plan = make_plan(loaded, registry, device, replace(changes, seeds=None))
     models = models_of(loaded, tuning, registry, device, replace(changes, seeds=tuning.seeds[:1]))
     evaluation = measuring(tuning, registry)
     check_splits(tuning, registry, (item.assembly for item in plan.runs))
-    _check_whole(plan)
-    _check_read(models, tuning, changes)
-    _check_models(models, plan, tuning, evaluation)
+    check_whole(plan)
+    check_read(models, tuning, changes)
+    check_models(models, plan, tuning, evaluation)
     of_trials = replace(changes, seeds=tuning.seeds)  # as flags they are: rules of the suite about its own seeds match no trial
     execution = Execution(launch, of_trials, selection, limits, command, plugins)
     rounds = Rounds(loaded, tuning, models, evaluation.plan.id, results / FOLDER / folder_name(loaded.name), execution, tell)
@@ -97,7 +96,7 @@ def tune(
     if not tuned.left:
         best = [(one.model, one.best.settings if one.best else {}) for one in tuned.models]
         write_atomically(out, (heading(tuning, tuned.models, command, changes) + yaml_text(tuned_data(loaded.source.data, best))).encode())
-        _check_tuned(out, registry, device)
+        check_tuned(out, registry, device)
     return tuned
 
 
@@ -128,58 +127,3 @@ def _section(suite: Suite, changes: Changes) -> Tuning:
         return suite.tune
     check_seeds(changes.seeds, suite.seeds, changes.flags["seed"])
     return replace(suite.tune, seeds=tuple(changes.seeds))
-
-
-def _check_changes(changes: Changes, tuning: Tuning) -> None:
-    """Refuse changes to models that the suite does not have."""
-    for key in sorted({*changes.settings} & {*tuning.models}):
-        raise UserError(f"'{key}' tells the models of the suite apart, and it has no other; select some with --only", where=changes.flags[key])
-
-
-def _check_out(out: Path, suite: Suite) -> None:
-    """Refuse a file that cannot be written, or is the suite's own."""
-    if out.resolve() == suite.source.path.resolve():
-        raise UserError("that is the suite itself, which would lose its comments and its section `tune`; name another file", where=f"--out {out}")
-    if out.is_dir() or not out.resolve().parent.is_dir():
-        raise UserError("is a folder" if out.is_dir() else "there is no such folder", where=f"--out {out}")
-    probe = out.with_name(f".probe.{uuid4().hex}")
-    try:
-        write_atomically(probe, b"")
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"its folder is not writable: {error.strerror or error}", where=f"--out {out}") from error
-
-
-def _check_tuned(out: Path, registry: Registry, device: str) -> None:
-    """Refuse to call a tuned suite done that cannot be run."""
-    try:
-        make_plan(load_suite(out), registry, device)
-    except UserError as error:
-        raise UserError(f"{error}: the settings that were found leave it without a meaning; {out} is written, and runs without that line") from error
-
-
-def _check_whole(plan: Plan) -> None:
-    """Refuse a suite of which a missing plugin leaves runs out: they would keep their settings, and be compared with models that were tuned."""
-    for item in plan.blocked:
-        about = f"{item.settings.get('family')} on {item.settings.get('dataset')}"
-        raise UserError(f"cannot tune {about}: {item.reason}; mend the plugin, or leave these runs out with --only")
-
-
-def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation: AskedEvaluation) -> None:
-    """Refuse models of which the metric is not measured, and a search of nothing."""
-    for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
-        for item in runs:
-            reason = evaluation.left_out(item.assembly)
-            if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
-                reason = f"it is no cost of '{item.run.family}'"
-            if reason is not None:
-                raise UserError(f"'{tuning.metric}' is not measured of {model}: {reason}; leave it out with --only", where=tuning.where("metric"))
-    if not any(model.space for model in models):
-        raise UserError(f"no model of suite '{plan.name}' reads a setting of `space` or declares one itself: nothing to search", where=tuning.where())
-
-
-def _check_read(models: Sequence[Model], tuning: Tuning, changes: Changes) -> None:
-    """Refuse a searched setting that no model reads, unless flags have changed the suite, or left models out."""
-    for key in () if changes.only or changes.settings.keys() - {"seed"} else tuning.space:
-        if not any(key in model.space for model in models):
-            raise UserError(f"'{key}' cannot be searched: no run of the suite reads it", where=tuning.where(key))
