@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latentbench.errors import UserError, written
@@ -92,7 +92,7 @@ def _model(runs: Sequence[_Found], tuning: Tuning, registry: Registry, device: s
     return Model(
         _named(runs[0].resolved.run, tuning.models),
         {key: tried for key, tried, _ in searched},
-        {key: value for key, tried, readers in searched if (value := _untuned(readers, key, tried)) is not None},
+        {key: value for key, tried, readers in searched if (value := _untuned(_unscaled(readers, registry, device), key, tried)) is not None},
         {number: _matches(runs, number, tuning.models) for number in sweeps},
         lambda number, settings: _read(settings, [run for run in runs if run.sweep == number], registry, device, changes.scale),
         lambda settings: all(_resolves(merged(run.point, settings), registry, device, changes.scale) for run in runs),
@@ -175,6 +175,11 @@ def _compared(runs: Iterable[_Found], key: str, of_suite: bool, where: str) -> b
             f"'{key}' cannot be searched: runs of one model have {told}; add what tells them apart to `models`, or leave it out", where=where
         )
     return len(values) > 1
+
+
+def _unscaled(runs: Iterable[_Found], registry: Registry, device: str) -> list[_Found]:
+    """Runs at their full length: what is tried of a duration is scaled as that of the suite is."""
+    return [replace(run, resolved=resolve(run.point, registry, device)) for run in runs]
 
 
 def _untuned(runs: Iterable[_Found], key: str, searched: Range | Choices) -> Any:
