@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,13 +15,15 @@ from latentbench.api import Assembly, DataSet, Options, Pixels, Split, Splits, a
 from latentbench_datasets.photo_patches import scikit_learn_file
 
 FILE = "digits.csv.gz"
-TRAIN = 1437
+TRAIN, HELD_OUT = 1437, 1617
+"""Where training ends, and where validation ends that leaves half of the rest for test."""
 
 
 class FlatOptions(Options):
     """Options of `digits_binary`."""
 
     flat: bool = added(False, neutral=False, description="Vectors [N, 64] instead of images [N, 1, 8, 8].")
+    with_test: bool = added(False, neutral=False, description="Whether the second half of the 360 validation digits is a test split instead.")
 
 
 class DigitsOptions(FlatOptions):
@@ -42,6 +45,7 @@ class Digits(DataSet):
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
         assert isinstance(self.options, FlatOptions)
+        self.has_test = self.options.with_test
         if self.options.flat:
             self.data_shape = (64,)
         if isinstance(self.options, DigitsOptions) and self.options.scale == "count":
@@ -64,7 +68,8 @@ class Digits(DataSet):
         table = table[torch.randperm(len(table), generator=stream(0, "digits", self.version))]
         counts, labels = table[:, :-1].reshape(-1, *self.data_shape), table[:, -1].long()
         images = counts if self.pixels == "count" else self._finish(counts / 16)
-        return Splits(Split(images[:TRAIN], labels[:TRAIN]), Split(images[TRAIN:], labels[TRAIN:]))
+        ends = (0, TRAIN, HELD_OUT, len(images)) if self.has_test else (0, TRAIN, len(images))
+        return Splits(*(Split(images[start:end], labels[start:end]) for start, end in pairwise(ends)))
 
     def _finish(self, images: Tensor) -> Tensor:
         return images

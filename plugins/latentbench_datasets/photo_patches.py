@@ -36,6 +36,7 @@ class PhotoPatchesOptions(Options):
     """Options of `photo_patches` and `photo_patches_binary`."""
 
     colour: bool = added(False, neutral=False, description="Red, green and blue [N, 3, 16, 16], each prepared as the grey patches are.")
+    with_test: bool = added(False, neutral=False, description="Whether the lower two of the four validation regions are a test split instead.")
 
 
 class PhotoPatches(DataSet):
@@ -53,7 +54,7 @@ class PhotoPatches(DataSet):
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
         assert isinstance(self.options, PhotoPatchesOptions)
-        self.colour = self.options.colour
+        self.colour, self.has_test = self.options.colour, self.options.with_test
         self.data_shape = (3 if self.colour else 1, 16, 16)
 
     def sources(self) -> Mapping[str, str]:
@@ -63,16 +64,23 @@ class PhotoPatches(DataSet):
     def load(self, cache: Path) -> Splits:
         """The patches, prepared once and cached."""
         patches = cached(cache, recipe_key(self), type(self), self._prepare)
-        return Splits(Split(self._finish(patches["train"])), Split(self._finish(patches["validation"])))
+        return Splits(*(Split(self._finish(patches[name])) for name in self._names()))
+
+    def _names(self) -> tuple[str, ...]:
+        return ("train", "validation", "test") if self.has_test else ("train", "validation")
+
+    def _split_of(self, row: int, column: int) -> str:
+        if column != (2 * row + 1) % COLUMNS:
+            return "train"
+        return "test" if self.has_test and row >= ROWS // 2 else "validation"
 
     def _prepare(self) -> dict[str, Tensor]:
-        tiles: dict[str, list[Tensor]] = {"train": [], "validation": []}
+        tiles: dict[str, list[Tensor]] = {name: [] for name in self._names()}
         for name in PHOTOGRAPHS:
             photograph = read_photograph(scikit_learn_file("images", name), self.colour)
             for row in range(ROWS):
                 for column in range(COLUMNS):
-                    split = "validation" if column == (2 * row + 1) % COLUMNS else "train"
-                    tiles[split].append(tiles_of(region(photograph, row, column)))
+                    tiles[self._split_of(row, column)].append(tiles_of(region(photograph, row, column)))
         return {split: torch.cat([prepare(channel, CROP) for channel in torch.cat(parts).unbind(1)], dim=1) for split, parts in tiles.items()}
 
     def _finish(self, patches: Tensor) -> Tensor:

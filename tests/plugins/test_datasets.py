@@ -151,6 +151,16 @@ def test_a_neutral_option_is_the_run_that_was_stored_before_the_option_existed(m
     assert len({plain, make_run(dataset_options__flat=True).run.id, make_run(dataset_options__scale="count", likelihood="poisson").run.id}) == 3
 
 
+@pytest.mark.parametrize("name", ["digits", "photo_patches"])
+def test_a_test_split_is_a_part_of_what_was_for_validation(name, made):
+    """Training is as without it; every image that was held out is in one of the two."""
+    whole, parted = (made(name, **options).load(cache_folder()) for options in ({}, {"with_test": True}))
+    assert torch.equal(parted.train.images, whole.train.images)
+    assert min(len(parted.validation.images), len(parted.test.images)) > 100
+    held_out = torch.cat([parted.validation.images, parted.test.images]).flatten(1)
+    assert torch.equal(*(images[torch.from_numpy(np.lexsort(images.T.numpy()))] for images in (held_out, whole.validation.images.flatten(1))))
+
+
 def test_flat_digits_and_counts_are_the_same_digits(made):
     images, vectors, counts = (made("digits", **options).load(cache_folder()).train for options in ({}, {"flat": True}, {"scale": "count"}))
     assert torch.equal(vectors.images, images.images.flatten(1))
