@@ -10,6 +10,9 @@ from latentbench.errors import UserError
 from latentbench.search import Range
 from latentbench.suites.expand import Changes
 from latentbench.suites.launch import Launch
+from latentbench.suites.plan import make_plan
+from latentbench.suites.suite import load_suite
+from latentbench.suites.tune_checks import check_splits
 from latentbench.tuning import tune
 from latentbench.tuning.rounds import Round
 from latentbench.tuning.tune import folder_name, search
@@ -171,3 +174,12 @@ def test_a_tuned_suite_that_could_not_be_written_is_refused_before_anything_runs
     with pytest.raises(UserError, match="its folder is not writable: Read-only file system"):
         tune(suite_file(SUITE), full.folder / "tuned.yaml", tmp_path / "r", INLINE)
     assert not (tmp_path / "r").exists()
+
+
+def test_the_shipped_suites_are_tuned_without_the_test_split(root, registry):
+    """And what else is refused before anything runs is not theirs."""
+    tuned = [suite for path in sorted((root / "suites").glob("*.yaml")) if (suite := load_suite(path)).tune is not None]
+    assert tuned
+    for suite in tuned:
+        plan = make_plan(suite, registry, "cpu")
+        check_splits(suite.tune, registry, [item.assembly for item in plan.runs])
