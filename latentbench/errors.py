@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-KINDS = {"model_type": "expected a mapping", "dict_type": "expected a mapping", "list_type": "expected a list", "string_type": "expected a text"}
+KINDS = {
+    "model_type": "expected a mapping",
+    "dict_type": "expected a mapping",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "string_type": "expected a text",
+}
 """pydantic's kinds of problem whose own words name types of Python."""
 MAX_SHOWN = 80
 """Characters of a wrong value that a message shows."""

@@ -68,7 +68,11 @@ def read_tuning(section: Tune, metric: str | None, suite_seeds: Sequence[int], s
         raise UserError("'metric' is missing, and the suite has no leaderboard to take it from", where=source.where(("tune",)))
     for place, name in enumerate(section.models):
         check_at(source, ("tune", "models", place), name)
+        if name == "seed":
+            raise UserError("'seed' names no model: its runs have other seeds in tuning", where=source.where(("tune", "models", place)))
     space = dict(_space(section, source))
+    if {"training.steps", "training.epochs"} <= space.keys():
+        raise UserError("a run has one length: search training.steps or training.epochs", where=source.where(("tune", "space")))
     seeds = section.seeds or [next(seed for seed in count(FIRST_SEED) if seed not in suite_seeds)]
     check_seeds(seeds, suite_seeds, source.where(("tune", "seeds")))
     keys = {"": ("tune",), **{key: ("tune", key) for key in Tune.model_fields}, **{key: _place(section, key) for key in space}}

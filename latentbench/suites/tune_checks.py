@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from latentbench.errors import MissingPluginError, UserError, nearest
 from latentbench.models.family import Family
+from latentbench.part import Assembly
 from latentbench.registry import Registry
 from latentbench.suites.asked_evaluation import AskedEvaluation, asked_for
 from latentbench.suites.resolve import unknown_option
@@ -47,6 +49,23 @@ def measuring(tuning: Tuning, registry: Registry) -> AskedEvaluation:
         which = f"by {len(found)} of" if found else "by none of"
         raise UserError(f"metric '{metric}' is measured {which} {', '.join(str(one.plan) for one in asked)}; tuning needs one", where=where)
     return found[0]
+
+
+def check_splits(tuning: Tuning, registry: Registry, assemblies: Iterable[Assembly]) -> None:
+    """Refuse evaluations that measure every split where they name none, for runs whose data have a test split.
+
+    Raises:
+        UserError: there is one, or as `measuring`.
+    """
+    tested = next((assembly.dataset.name for assembly in assemblies if assembly.dataset.has_test), None)
+    for spec in tuning.evaluations if tested else ():
+        asked = asked_for(spec, registry)
+        if "split" in asked.part.options_model.model_fields and not asked.part.splits(asked.options):
+            raise UserError(
+                f"{asked.plan} names no split, and so measures the test split of '{tested}', which is for the report alone; "
+                f"write {{{spec.name}: {{split: validation}}}}",
+                where=spec.where,
+            )
 
 
 def better(tuning: Tuning, registry: Registry) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latentbench.errors import UserError, written
@@ -32,7 +32,7 @@ class Model:
         space: what is tried of which settings: those that any of its runs reads.
         untuned: the values of these in the suite, where they are in the space.
         matches: by the number of a sweep, the same settings as the sweep writes them, once for every way.
-        read: by the number of a sweep, the searched settings that runs of the model in it read.
+        read: of some values, those that runs of the model in a sweep, given by its number, read together.
         possible: whether all of its runs can have some values together, each of which they can have alone.
     """
 
@@ -40,7 +40,7 @@ class Model:
     space: Space
     untuned: Mapping[str, Any]
     matches: Mapping[int, tuple[Mapping[str, Any], ...]]
-    read: Mapping[int, frozenset[str]]
+    read: Callable[[int, Mapping[str, Any]], dict[str, Any]] = field(compare=False)
     possible: Callable[[Mapping[str, Any]], bool] = field(compare=False)
 
     def __str__(self) -> str:
@@ -92,9 +92,9 @@ def _model(runs: Sequence[_Found], tuning: Tuning, registry: Registry, device: s
     return Model(
         _named(runs[0].resolved.run, tuning.models),
         {key: tried for key, tried, _ in searched},
-        {key: value for key, tried, readers in searched if (value := _untuned(readers, key, tried)) is not None},
+        {key: value for key, tried, readers in searched if (value := _untuned(_unscaled(readers, registry, device), key, tried)) is not None},
         {number: _matches(runs, number, tuning.models) for number in sweeps},
-        {number: frozenset(key for key, _, readers in searched if any(run.sweep == number for run in readers)) for number in sweeps},
+        lambda number, settings: _read(settings, [run for run in runs if run.sweep == number], registry, device, changes.scale),
         lambda settings: all(_resolves(merged(run.point, settings), registry, device, changes.scale) for run in runs),
     )
 
@@ -148,6 +148,12 @@ def _reads(run: _Found, key: str, searched: Range | Choices, where: str, registr
     return read
 
 
+def _read(settings: Mapping[str, Any], runs: Iterable[_Found], registry: Registry, device: str, scale: float) -> dict[str, Any]:
+    """Those of some values, all tried at once, that one of the runs reads: one value may leave another without a meaning."""
+    read = frozenset[str]().union(*(resolve(merged(run.point, settings), registry, device, scale).read for run in runs))
+    return {key: value for key, value in settings.items() if key in read}
+
+
 def _resolves(settings: Mapping[str, Any], registry: Registry, device: str, scale: float) -> bool:
     try:
         resolve(settings, registry, device, scale)
@@ -169,6 +175,11 @@ def _compared(runs: Iterable[_Found], key: str, of_suite: bool, where: str) -> b
             f"'{key}' cannot be searched: runs of one model have {told}; add what tells them apart to `models`, or leave it out", where=where
         )
     return len(values) > 1
+
+
+def _unscaled(runs: Iterable[_Found], registry: Registry, device: str) -> list[_Found]:
+    """Runs at their full length: what is tried of a duration is scaled as that of the suite is."""
+    return [replace(run, resolved=resolve(run.point, registry, device)) for run in runs]
 
 
 def _untuned(runs: Iterable[_Found], key: str, searched: Range | Choices) -> Any:

@@ -14,7 +14,8 @@ from latentbench.runner import Selection, planned, run_suite
 from latentbench.suites.expand import Changes
 from latentbench.suites.launch import Launch
 from latentbench.suites.plan import Plan
-from latentbench.suites.run_state import Kind
+from latentbench.suites.run_state import Kind, RunState
+from latentbench.suites.settings import digest
 from latentbench.suites.suite import Suite
 from latentbench.suites.tune import Tuning
 from latentbench.suites.yaml_source import yaml_text
@@ -23,7 +24,7 @@ from latentbench.tuning.trials import values
 from latentbench.tuning.written import round_data
 
 UNFINISHED = (Kind.MISSING, Kind.INTERRUPTED, Kind.UNEVALUATED)
-"""States of runs that are neither done nor failed."""
+"""States of runs that are neither done nor failed; so are stale ones that lack an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +71,22 @@ class Rounds:
 
     def run(self, number: int, settings: Sequence[Mapping[str, Any]]) -> Round:
         """Run what is not stored yet of one round, in which every model is tried with some settings."""
-        path = self.folder / f"round-{number:03}.yaml"
         data = round_data(self.suite.source.data, number, self.tuning.seeds, list(zip(self.models, settings, strict=True)))
+        path = self.folder / f"round-{number:03}-{digest(data)}.yaml"  # so that others, with other models or trials, write no file of this name
         write_atomically(path, yaml_text(data).encode())
         how, plan = self.execution, self._planned(path)
         if any(how.selection.job(item) is not None for item in plan.runs):
             run_suite(path, self.folder, how.launch, how.changes, how.selection, how.limits, how.command, how.plugins)
             plan = self._planned(path)
-        elif stale := _count(plan, Kind.STALE):
+        elif stale := sum(item.state.kind is Kind.STALE for item in plan.runs):
             self.tell(f"{stale} stored runs of it are stale: their code has changed since; --refresh stale runs them again")
         ids = [[item.run.id for item in runs] for runs in runs_of(self.models, self.tuning, plan.runs)]
-        return Round(values(ids, Store(self.folder), self.tuning, self.evaluation_id), _count(plan, *UNFINISHED))
+        return Round(values(ids, Store(self.folder), self.tuning, self.evaluation_id), sum(unfinished(item.state) for item in plan.runs))
 
     def _planned(self, path: Path) -> Plan:
         return planned(path, self.folder, self.execution.launch, self.execution.changes, self.execution.plugins)[0]
 
 
-def _count(plan: Plan, *kinds: Kind) -> int:
-    return sum(item.state.kind in kinds for item in plan.runs)
+def unfinished(state: RunState) -> bool:
+    """Whether a run is neither done nor failed: what it lacks is no failure of its trial."""
+    return state.kind in UNFINISHED or (state.kind is Kind.STALE and bool(state.lacking))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from latentbench.reporting.text import plain, table
+from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.labels import joined
 from latentbench.suites.tune import Tuning
 from latentbench.tuning.trials import Searched
@@ -19,18 +21,21 @@ def summary_table(found: Sequence[Searched]) -> str:
     return table([_row(one) for one in found], HEADER)
 
 
-def heading(tuning: Tuning, found: Sequence[Searched], command: Sequence[str]) -> str:
-    """The comment at the beginning of a tuned suite: the command that made it, what was measured, and the table."""
-    return "".join(f"# {line}\n" for line in _lines(tuning, found, command))
+def heading(tuning: Tuning, found: Sequence[Searched], command: Sequence[str] = (), changes: Changes = NO_CHANGES) -> str:
+    """The comment at the beginning of a tuned suite: the command that made it, what was measured, what was changed, and the table."""
+    return "".join(f"# {line}\n" for line in _lines(tuning, found, command, changes))
 
 
-def _lines(tuning: Tuning, found: Sequence[Searched], command: Sequence[str]) -> Iterator[str]:
+def _lines(tuning: Tuning, found: Sequence[Searched], command: Sequence[str], changes: Changes) -> Iterator[str]:
     import optuna
 
     if command:
         yield f"Made by: {plain(shlex.join(command))}"
     seeds = f"seed{'s' if len(tuning.seeds) > 1 else ''} {', '.join(map(str, tuning.seeds))}"
     yield f"Settings of the best trial of each model: {tuning.metric}, mean over {seeds}; proposed by optuna {optuna.__version__}."
+    if flags := str(replace(changes, seeds=None)):
+        left_out = "; models that --only left out were not tuned" if changes.only else ""
+        yield f"The trials were changed by {plain(flags)}, and this suite is not{left_out}."
     yield from summary_table(found).splitlines()
 
 

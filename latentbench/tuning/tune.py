@@ -13,16 +13,16 @@ from latentbench.files import write_atomically
 from latentbench.plugin_files import with_files
 from latentbench.registry import load_registry
 from latentbench.runner import DEFAULT_ENGINE, MISSING, Selection
-from latentbench.suites.asked_evaluation import AskedEvaluation
 from latentbench.suites.expand import NO_CHANGES, Changes
 from latentbench.suites.launch import Launch, choose_engine
-from latentbench.suites.plan import Plan, make_plan
+from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning, check_seeds
-from latentbench.suites.tune_checks import better, measuring
+from latentbench.suites.tune_checks import better, check_splits, measuring
 from latentbench.suites.yaml_source import yaml_text
+from latentbench.tuning.checks import check_changes, check_models, check_out, check_read, check_tuned, check_whole
 from latentbench.tuning.model_search import ModelSearch
-from latentbench.tuning.models import Model, models_of, runs_of
+from latentbench.tuning.models import models_of
 from latentbench.tuning.proposals import check_optuna
 from latentbench.tuning.rounds import Execution, Rounds
 from latentbench.tuning.summary import heading
@@ -79,19 +79,24 @@ def tune(
     check_optuna()
     registry, loaded = with_files(load_registry(), plugins), load_suite(suite)
     tuning = _section(loaded, changes)
-    _check_changes(changes, tuning)
-    _check_out(out, loaded)
-    device, trial_changes = choose_engine(launch, loaded.engine, registry).device, replace(changes, seeds=None)
-    plan = make_plan(loaded, registry, device, trial_changes)
+    check_changes(changes, tuning)
+    check_out(out, loaded)
+    device = choose_engine(launch, loaded.engine, registry).device
+    plan = make_plan(loaded, registry, device, replace(changes, seeds=None))
     models = models_of(loaded, tuning, registry, device, replace(changes, seeds=tuning.seeds[:1]))
     evaluation = measuring(tuning, registry)
-    _check_models(models, plan, tuning, evaluation)
-    execution = Execution(launch, trial_changes, selection, limits, command, plugins)
+    check_splits(tuning, registry, (item.assembly for item in plan.runs))
+    check_whole(plan)
+    check_read(models, tuning, changes)
+    check_models(models, plan, tuning, evaluation)
+    of_trials = replace(changes, seeds=tuning.seeds)  # as flags they are: rules of the suite about its own seeds match no trial
+    execution = Execution(launch, of_trials, selection, limits, command, plugins)
     rounds = Rounds(loaded, tuning, models, evaluation.plan.id, results / FOLDER / folder_name(loaded.name), execution, tell)
     tuned = search(rounds, tuning.trials if trials is None else trials, better(tuning, registry))
     if not tuned.left:
         best = [(one.model, one.best.settings if one.best else {}) for one in tuned.models]
-        write_atomically(out, (heading(tuning, tuned.models, command) + yaml_text(tuned_data(loaded.source.data, best))).encode())
+        write_atomically(out, (heading(tuning, tuned.models, command, changes) + yaml_text(tuned_data(loaded.source.data, best))).encode())
+        check_tuned(out, registry, device)
     return tuned
 
 
@@ -122,30 +127,3 @@ def _section(suite: Suite, changes: Changes) -> Tuning:
         return suite.tune
     check_seeds(changes.seeds, suite.seeds, changes.flags["seed"])
     return replace(suite.tune, seeds=tuple(changes.seeds))
-
-
-def _check_changes(changes: Changes, tuning: Tuning) -> None:
-    """Refuse changes to models that the suite does not have."""
-    for key in sorted({*changes.settings} & {*tuning.models}):
-        raise UserError(f"'{key}' tells the models of the suite apart, and it has no other; select some with --only", where=changes.flags[key])
-
-
-def _check_out(out: Path, suite: Suite) -> None:
-    """Refuse a file that cannot be written, or is the suite's own."""
-    if out.resolve() == suite.source.path.resolve():
-        raise UserError("that is the suite itself, which would lose its comments and its section `tune`; name another file", where=f"--out {out}")
-    if out.is_dir() or not out.resolve().parent.is_dir():
-        raise UserError("is a folder" if out.is_dir() else "there is no such folder", where=f"--out {out}")
-
-
-def _check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation: AskedEvaluation) -> None:
-    """Refuse models of which the metric is not measured, and a search of nothing."""
-    for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
-        for item in runs:
-            reason = evaluation.left_out(item.assembly)
-            if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
-                reason = f"it is no cost of '{item.run.family}'"
-            if reason is not None:
-                raise UserError(f"'{tuning.metric}' is not measured of {model}: {reason}; leave it out with --only", where=tuning.where("metric"))
-    if not any(model.space for model in models):
-        raise UserError(f"no model of suite '{plan.name}' reads a setting of `space` or declares one itself: nothing to search", where=tuning.where())

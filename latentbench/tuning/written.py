@@ -37,5 +37,5 @@ def _with_overrides(sweeps: Sequence[Mapping[str, Any]], tried: Tried) -> list[d
 
 def _overrides(sweep: int, tried: Tried) -> list[dict[str, Any]]:
     """The overrides of one sweep: those settings of each model that its runs there read."""
-    read = [(model, {key: value for key, value in settings.items() if key in model.read.get(sweep, ())}) for model, settings in tried]
+    read = [(model, model.read(sweep, settings)) for model, settings in tried]
     return [{"match": dict(match), "set": settings} for model, settings in read if settings for match in model.matches[sweep]]

@@ -81,6 +81,51 @@ def test_interrupted_it_is_continued_by_the_same_command(tune, tmp_path, monkeyp
     assert without_command[0] == without_command[1]
 
 
+def test_settings_of_which_one_leaves_others_unread_are_tuned(suite_file, tune, cli, tmp_path):
+    """A constant learning rate has no end of a cosine, and a suite refuses settings that no run of it reads."""
+    schedules = "training.schedule: {choices: [cosine, constant]}\n    training.learning_rate_min: {low: 0.0, high: 0.0001}"
+    text = SUITE.replace("FAMILY", "gaussian").replace("trials: 3", "trials: 7")
+    suite_file(text.replace("training.learning_rate: {low: 0.001, high: 0.02, log: true}", schedules))
+    answer = tune()
+    assert answer.code == 0, answer.err
+    assert cli("plan", tmp_path / "tuned.yaml").code == 0
+
+
+def test_a_tuned_suite_that_cannot_be_run_is_no_success(suite_file, tune, tmp_path):
+    """The suite says where a cosine ends, and the best schedule of all its models is constant."""
+    text = (
+        SUITE.replace("[poisson, FAMILY]", "gaussian").replace("steps: 8,", "steps: 8, learning_rate_min: 0.00001,").replace("trials: 3", "trials: 5")
+    )
+    suite_file(text.replace("training.learning_rate: {low: 0.001, high: 0.02, log: true}", "training.schedule: {choices: [cosine, constant]}"))
+    answer = tune()
+    assert answer.code == 2
+    assert "tuned.yaml" in answer.err
+    assert "no run of the sweep reads 'training.learning_rate_min': the settings that were found leave it without a meaning" in answer.err
+    assert "training.schedule: constant" in (tmp_path / "tuned.yaml").read_text()
+
+
+def test_rules_about_seeds_of_the_suite_hold_for_the_tuned_one(suite_file, tune, tmp_path):
+    rules = "exclude: [{seed: 2, family: gaussian}], overrides: [{match: {seed: 1}, set: {training.batch_size: 20}}]"
+    suite_file(SUITE.replace("FAMILY", "gaussian").replace("dataset: digits", f"dataset: digits, {rules}").replace("trials: 3", "trials: 1"))
+    answer = tune()
+    assert answer.code == 0, answer.err
+    plan = make_plan(load_suite(tmp_path / "tuned.yaml"), load_registry(), "cpu")
+    assert {(item.run.family, item.run.seed, item.run.training["batch_size"]) for item in plan.runs} == {
+        ("poisson", 1, 20),
+        ("poisson", 2, 50),
+        ("gaussian", 1, 20),
+    }
+
+
+def test_invocations_with_other_models_replace_no_round_of_each_other(tune, tmp_path):
+    """They may run at the same time, and each reads its rounds back."""
+    assert tune("--only", "family=gaussian").code == 0
+    rounds = {path: path.read_bytes() for path in (tmp_path / "r" / "tuning" / "two").glob("round-*.yaml")}
+    assert len(rounds) == 3
+    assert tune().code == 0
+    assert {path: path.read_bytes() for path in rounds} == rounds
+
+
 def test_a_model_whose_trials_all_fail_keeps_its_settings(suite_file, tune, tmp_path):
     suite_file(SUITE.replace("FAMILY", "test_diverging"))
     answer = tune()

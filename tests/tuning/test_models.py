@@ -49,10 +49,26 @@ def test_the_untuned_values_are_those_of_the_runs_where_they_can_be_tried(models
     assert models(space=f"{{{RATE}: {{low: 0.01, high: 0.02}}}}")[0].untuned == {TEMPERATURE: 0.05}
 
 
+def test_the_untuned_value_of_a_duration_is_the_suites_whatever_the_scale(models):
+    """What is tried is scaled as well."""
+    poisson = models(changes=Changes(scale=2.0), space="{training.steps: {low: 2, high: 9}}")[0]
+    assert poisson.untuned["training.steps"] == 3
+
+
 def test_a_setting_belongs_to_the_sweeps_whose_runs_read_it(models):
     """`learning_rate_min` says where a cosine ends, and the second sweep has none."""
     poisson = models(space="{training.learning_rate_min: {low: 0.0, high: 0.001}}")[0]
-    assert poisson.read == {0: {"training.learning_rate_min", TEMPERATURE}, 1: {TEMPERATURE}}
+    tried = {"training.learning_rate_min": 0.0, TEMPERATURE: 0.1}
+    assert [poisson.read(number, tried) for number in (0, 1)] == [tried, {TEMPERATURE: 0.1}]
+
+
+def test_a_value_may_leave_another_unread(models):
+    """A constant learning rate has no end of a cosine."""
+    space = "{training.schedule: {choices: [cosine, constant]}, training.learning_rate_min: {low: 0.0, high: 0.001}}"
+    poisson = models((", training: {schedule: constant}", ""), space=space)[0]
+    tried = {"training.schedule": "constant", "training.learning_rate_min": 0.0}
+    assert poisson.read(0, tried) == {"training.schedule": "constant"}
+    assert poisson.read(0, {**tried, "training.schedule": "cosine"}) == {**tried, "training.schedule": "cosine"}
 
 
 def test_matches_are_what_the_sweep_writes(models):

@@ -1,5 +1,7 @@
 """Rounds of trials with planted values, and what tuning refuses."""
 
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,9 @@ from latentbench.errors import UserError
 from latentbench.search import Range
 from latentbench.suites.expand import Changes
 from latentbench.suites.launch import Launch
+from latentbench.suites.plan import make_plan
+from latentbench.suites.suite import load_suite
+from latentbench.suites.tune_checks import check_splits
 from latentbench.tuning import tune
 from latentbench.tuning.rounds import Round
 from latentbench.tuning.tune import folder_name, search
@@ -116,6 +121,17 @@ REFUSED = {
         {},
         "suite.yaml:9: 'nelbo' is not measured of family=lasso: it is no cost of 'lasso'; leave it out with --only",
     ),
+    "test split that an evaluation measures unasked": (
+        [("dataset: digits", "dataset: [digits, sparse_synthetic]")],
+        {},
+        "suite.yaml:10: elbo names no split, and so measures the test split of 'sparse_synthetic', which is for the report alone; "
+        "write {elbo: {split: validation}}",
+    ),
+    "setting that no run reads": (
+        [("[poisson, gaussian]", "gaussian"), ("[poisson, lasso]", "gaussian"), ("training.learning_rate", "training.temperature_stop")],
+        {},
+        "suite.yaml:14: 'training.temperature_stop' cannot be searched: no run of the suite reads it",
+    ),
     "nothing to search": (
         [("  space:\n    training.learning_rate: {low: 0.001, high: 0.01, log: true}\n", "")],
         {"only": {"family": ["gaussian"]}},
@@ -136,9 +152,34 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(name, suite_file, 
     assert not (tmp_path / "r").exists()
 
 
+def test_a_model_that_a_missing_plugin_leaves_out_is_not_passed_over(suite_file, registry, tmp_path, monkeypatch):
+    """It would keep its settings, and be compared with models that were tuned."""
+    broken = replace(registry, broken={"latentbench_x": "ImportError"})
+    monkeypatch.setattr(sys.modules["latentbench.tuning.tune"], "load_registry", lambda: broken)
+    with pytest.raises(UserError, match=r"cannot tune x on digits: .*latentbench_x .*leave these runs out with --only"):
+        tune(suite_file(SUITE.replace("[poisson, gaussian]", "[gaussian, x]")), tmp_path / "tuned.yaml", tmp_path / "r", INLINE)
+
+
 @pytest.mark.parametrize(
     ("out", "message"), [("suite.yaml", "that is the suite itself"), (".", "is a folder"), ("no/t.yaml", "there is no such folder")]
 )
 def test_a_wrong_place_for_the_tuned_suite_is_refused(out, message, suite_file, tmp_path):
     with pytest.raises(UserError, match=message):
         tune(suite_file(SUITE), tmp_path / out, tmp_path / "r", INLINE)
+
+
+def test_a_tuned_suite_that_could_not_be_written_is_refused_before_anything_runs(disk, suite_file, tmp_path):
+    full = disk(64)
+    full.remount("ro")
+    with pytest.raises(UserError, match="its folder is not writable: Read-only file system"):
+        tune(suite_file(SUITE), full.folder / "tuned.yaml", tmp_path / "r", INLINE)
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_shipped_suites_are_tuned_without_the_test_split(root, registry):
+    """And what else is refused before anything runs is not theirs."""
+    tuned = [suite for path in sorted((root / "suites").glob("*.yaml")) if (suite := load_suite(path)).tune is not None]
+    assert tuned
+    for suite in tuned:
+        plan = make_plan(suite, registry, "cpu")
+        check_splits(suite.tune, registry, [item.assembly for item in plan.runs])
