@@ -21,8 +21,8 @@ def test_list_says_where_files_are(cli, registry):
     assert "0 of 4 files; `latentbench data fetch mnist`" in line
     assert "paper, paper-2026" in line
     described = {line.split()[0]: line.split()[1:] for line in answer.out.splitlines() if line}
-    assert described["digits"][:5] == ["1x8x8", "unit", "yes", "flat,", "scale"]
-    assert described["photo_patches"][:4] == ["1x16x16", "real", "no", "colour"]
+    assert described["digits"][:6] == ["1x8x8", "unit", "yes", "flat,", "with_test,", "scale"]
+    assert described["photo_patches"][:5] == ["1x16x16", "real", "no", "colour,", "with_test"]
 
 
 def test_fetch_without_a_network_is_one_message(cli):

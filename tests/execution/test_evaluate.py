@@ -1,7 +1,6 @@
 """What evaluations store: declarations, numbers of every image, and each number with its split."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -111,8 +110,8 @@ def test_an_evaluation_of_a_split_that_the_data_set_lacks_is_left_out_with_the_r
     part, assembly = registry.evaluation(name), make_run().assembly
     assert part.left_out(assembly, part.options_model(split="test")) == "it measures the test split, and 'digits' has none"
     assert part.left_out(assembly, part.options_model(split="train")) is None
-    assembly = replace(assembly, dataset=type("WithTest", (type(assembly.dataset),), {"has_test": True})())
-    assert part.left_out(assembly, part.options_model(split="test")) is None
+    with_test = make_run(dataset_options__with_test=True).assembly
+    assert part.left_out(with_test, part.options_model(split="test")) is None
 
 
 @pytest.mark.parametrize("name", ["samples", "gabor_fit", "relaxed_poisson"])
