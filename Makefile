@@ -26,7 +26,7 @@ lint: .venv/installed-lint  ## ruff, mypy and the order of the rooms, as CI runs
 docs: .venv/installed-docs  ## the site, into site/; a link or anchor that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-bench: .venv/installed-bench  ## the speed table, and the curves of benchmarks/growth.png; some ten minutes
+bench: .venv/installed-bench  ## the speed table, and the curves of benchmarks/growth.png; some sixteen minutes
 	$(BIN)/python -m benchmarks
 
 gpu-check:  ## what is claimed of GPUs, on one, in under nine minutes; installs nothing, and says which packages it misses
