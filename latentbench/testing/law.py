@@ -39,7 +39,7 @@ class Trial:
     """One comparison.
 
     `kept` is its result where no chance is involved. With chance `p` is the probability, under the law, of what was found or of something less
-    likely, and `resolution` says the smallest error that would be found with probability .99 where so many comparisons share the level.
+    likely, and `resolution` says the smallest error that would be found with probability .99 where that many comparisons share the level.
     One with neither is a remark: a number worth knowing, which breaks no law.
     """
 

@@ -25,7 +25,7 @@ class ModelSearch:
         self.possible = True
 
     def propose(self) -> Mapping[str, Any]:
-        """The settings of the next round: those to try, or the suite's own, whose runs are there, where nothing is to be tried or cannot be."""
+        """The settings of the next round: a proposal, or the suite's own, which are stored already, where there is no valid one."""
         self.tried = self.proposals.ask() if self._searching else {}
         self.possible = self.found.model.possible(self.tried)
         return self.tried if self.possible else {}

@@ -20,7 +20,7 @@ from latentbench_derived.resampling import Array, Bounds, Resampling
 class LabelOptions(Options):
     """Options of `labels_to_reach`."""
 
-    accuracy: float = Field(0.8, gt=0, lt=1, description="The accuracy that is to be reached.")
+    accuracy: float = Field(0.8, gt=0, lt=1, description="The target accuracy.")
     of: str = Field("knn_accuracy", description="The accuracy's metric, whose index is the number of labels.")
     confidence: float = Field(0.99, gt=0, lt=1, description="Of the intervals.")
 

@@ -76,7 +76,7 @@ def where(sources: set[str]) -> str:
 def sparse_coders(store: Store, rows: list[dict[str, Any]]) -> None:
     """The authors' LCA and ISTA fits.
 
-    Their frame names where a schedule of lambda starts and not how it goes on. The fits of a schedule are together there, so those that start alike
+    Their frame names the start of a schedule of lambda and not the rest. The fits of a schedule are together there, so those that start alike
     are numbered in its order. A code is a point, so the squared errors at its mean and at its location are one number.
     """
     runs, seen = [], Counter[tuple[Any, ...]]()

@@ -14,7 +14,7 @@ from latentbench.testing.estimators.subject import TEMPERATURE, Case, EstimatorS
 from latentbench.testing.law import Effort, Trial, check, holds, remark
 
 SMALL = 100
-"""There is one step on a small batch for so many samples of a comparison: each costs as much as a step on a large one."""
+"""Samples of a comparison for each step on a small batch: such a step costs as much as one on a large batch."""
 EXACT = 1e-10
 """A gradient that varies by less, as a share of the exact one's size, does not vary."""
 
