@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from latentbench import __version__
-from latentbench.cli import check, data, evaluate, figure, new, report, results, run, schema, study, tune, verify, workers
+from latentbench.cli import budget, check, data, evaluate, figure, new, report, results, run, schema, study, tune, verify, workers
 from latentbench.cli.options import expanded
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "plan": run.plan,
     "tune": tune.tune,
+    "budget": budget.budget,
     "evaluate": evaluate.evaluate,
     "new": new.new,
     "check": check.check,

@@ -1,5 +1,7 @@
-"""Tuning: an equal budget of trials for every model of a suite, each an ordinary stored run."""
+"""Fair suites: an equal number of trials for every model, and equal seconds of training."""
 
+from latentbench.tuning.budget import budget
+from latentbench.tuning.pace import Paced
 from latentbench.tuning.tune import Tuned, tune
 
-__all__ = ["Tuned", "tune"]
+__all__ = ["Paced", "Tuned", "budget", "tune"]

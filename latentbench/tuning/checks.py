@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +14,9 @@ from latentbench.suites.expand import Changes
 from latentbench.suites.plan import Plan, make_plan
 from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning
-from latentbench.tuning.models import Model, runs_of
+from latentbench.tuning.models import Model
+from latentbench.tuning.told_apart import runs_of
+from latentbench.tuning.written import MADE
 
 
 def check_changes(changes: Changes, tuning: Tuning) -> None:
@@ -24,11 +26,13 @@ def check_changes(changes: Changes, tuning: Tuning) -> None:
 
 
 def check_out(out: Path, suite: Suite) -> None:
-    """Refuse a file that cannot be written, or is the suite's own."""
+    """Refuse a file that cannot be written, is the suite's own, or was written by someone else than these commands."""
     if out.resolve() == suite.source.path.resolve():
         raise UserError("that is the suite itself, which would lose its comments and its section `tune`; name another file", where=f"--out {out}")
     if out.is_dir() or not out.resolve().parent.is_dir():
         raise UserError("is a folder" if out.is_dir() else "there is no such folder", where=f"--out {out}")
+    if out.exists() and not out.read_bytes().startswith(MADE.encode()):
+        raise UserError("is there already, and was not made by `latentbench tune` or `latentbench budget`; name another file", where=f"--out {out}")
     probe = out.with_name(f".probe.{uuid4().hex}")
     try:
         write_atomically(probe, b"")
@@ -45,16 +49,16 @@ def check_tuned(out: Path, registry: Registry, device: str) -> None:
         raise UserError(f"{error}: the settings that were found leave it without a meaning; {out} is written, and runs without that line") from error
 
 
-def check_whole(plan: Plan) -> None:
-    """Refuse a suite of which a missing plugin leaves runs out: they would keep their settings, and be compared with models that were tuned."""
+def check_whole(plan: Plan, remedy: str = "mend the plugin, or leave these runs out with --only") -> None:
+    """Refuse a suite of which a missing plugin leaves runs out: they would keep their settings, and be compared with models that got others."""
     for item in plan.blocked:
         about = f"{item.settings.get('family')} on {item.settings.get('dataset')}"
-        raise UserError(f"cannot tune {about}: {item.reason}; mend the plugin, or leave these runs out with --only")
+        raise UserError(f"{about} would keep its settings: {item.reason}; {remedy}")
 
 
 def check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation: AskedEvaluation) -> None:
     """Refuse models of which the metric is not measured, and a search of nothing."""
-    for model, runs in zip(models, runs_of(models, tuning, plan.runs), strict=True):
+    for model, runs in zip(models, runs_of(models, tuning.models, plan.runs), strict=True):
         for item in runs:
             reason = evaluation.left_out(item.assembly)
             if reason is None and tuning.metric not in (*evaluation.part.metrics, *getattr(item.assembly.family, "measures", ())):
@@ -63,6 +67,14 @@ def check_models(models: Sequence[Model], plan: Plan, tuning: Tuning, evaluation
                 raise UserError(f"'{tuning.metric}' is not measured of {model}: {reason}; leave it out with --only", where=tuning.where("metric"))
     if not any(model.space for model in models):
         raise UserError(f"no model of suite '{plan.name}' reads a setting of `space` or declares one itself: nothing to search", where=tuning.where())
+
+
+def remarks(models: Sequence[Model], plan: Plan, tuning: Tuning) -> Iterator[str]:
+    """What is allowed and seldom meant: one trial for several data sets, whose metric is that of the largest numbers."""
+    for model, runs in zip(models, runs_of(models, tuning.models, plan.runs), strict=True):
+        datasets = list(dict.fromkeys(item.run.dataset for item in runs))
+        if len(datasets) > 1:
+            yield f"note: {model} is tuned for the mean over {', '.join(datasets)}; add dataset to `models` to tune it for each"
 
 
 def check_read(models: Sequence[Model], tuning: Tuning, changes: Changes) -> None:

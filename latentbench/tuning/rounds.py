@@ -19,7 +19,8 @@ from latentbench.suites.settings import digest
 from latentbench.suites.suite import Suite
 from latentbench.suites.tune import Tuning
 from latentbench.suites.yaml_source import yaml_text
-from latentbench.tuning.models import Model, runs_of
+from latentbench.tuning.models import Model
+from latentbench.tuning.told_apart import runs_of
 from latentbench.tuning.trials import values
 from latentbench.tuning.written import round_data
 
@@ -80,7 +81,7 @@ class Rounds:
             plan = self._planned(path)
         elif stale := sum(item.state.kind is Kind.STALE for item in plan.runs):
             self.tell(f"{stale} stored runs of it are stale: their code has changed since; --refresh stale runs them again")
-        ids = [[item.run.id for item in runs] for runs in runs_of(self.models, self.tuning, plan.runs)]
+        ids = [[item.run.id for item in runs] for runs in runs_of(self.models, self.tuning.models, plan.runs)]
         return Round(values(ids, Store(self.folder), self.tuning, self.evaluation_id), sum(unfinished(item.state) for item in plan.runs))
 
     def _planned(self, path: Path) -> Plan:

@@ -1,8 +1,7 @@
-"""What tuning has found, as a table and as the comment of a tuned suite."""
+"""What tuning has found, as a table and as the comment of the suite that it writes."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -21,16 +20,10 @@ def summary_table(found: Sequence[Searched]) -> str:
     return table([_row(one) for one in found], HEADER)
 
 
-def heading(tuning: Tuning, found: Sequence[Searched], command: Sequence[str] = (), changes: Changes = NO_CHANGES) -> str:
-    """The comment at the beginning of a tuned suite: the command that made it, what was measured, what was changed, and the table."""
-    return "".join(f"# {line}\n" for line in _lines(tuning, found, command, changes))
-
-
-def _lines(tuning: Tuning, found: Sequence[Searched], command: Sequence[str], changes: Changes) -> Iterator[str]:
+def about_tuned(tuning: Tuning, found: Sequence[Searched], changes: Changes = NO_CHANGES) -> Iterator[str]:
+    """Lines of the comment of a tuned suite: what was measured, what was changed, and the table."""
     import optuna
 
-    if command:
-        yield f"Made by: {plain(shlex.join(command))}"
     seeds = f"seed{'s' if len(tuning.seeds) > 1 else ''} {', '.join(map(str, tuning.seeds))}"
     yield f"Settings of the best trial of each model: {tuning.metric}, mean over {seeds}; proposed by optuna {optuna.__version__}."
     if flags := str(replace(changes, seeds=None)):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from latentbench.engine import NO_LIMITS, Limits
 from latentbench.errors import UserError
-from latentbench.files import write_atomically
 from latentbench.plugin_files import with_files
 from latentbench.registry import load_registry
 from latentbench.runner import DEFAULT_ENGINE, MISSING, Selection
@@ -19,15 +18,14 @@ from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import Suite, load_suite
 from latentbench.suites.tune import Tuning, check_seeds
 from latentbench.suites.tune_checks import better, check_splits, measuring
-from latentbench.suites.yaml_source import yaml_text
-from latentbench.tuning.checks import check_changes, check_models, check_out, check_read, check_tuned, check_whole
+from latentbench.tuning.checks import check_changes, check_models, check_out, check_read, check_tuned, check_whole, remarks
 from latentbench.tuning.model_search import ModelSearch
 from latentbench.tuning.models import models_of
 from latentbench.tuning.proposals import check_optuna
 from latentbench.tuning.rounds import Execution, Rounds
-from latentbench.tuning.summary import heading
+from latentbench.tuning.summary import about_tuned
 from latentbench.tuning.trials import Searched
-from latentbench.tuning.written import tuned_data
+from latentbench.tuning.written import tuned_data, write_suite
 
 FOLDER = "tuning"
 """Where tuning keeps results folders of its own, in that of the suites: trials are no rows of leaderboards."""
@@ -71,7 +69,7 @@ def tune(
         launch: the engine, as `run_suite` takes it; so it does `selection`, `limits`, `command` and `plugins`.
         changes: changes of the trials, which the tuned suite does not have; `only` selects models, `seeds` are those of tuning.
         trials: of every model; by default as many as the suite says.
-        tell: told of every round that begins.
+        tell: told of every round that begins, and of what is seldom meant.
 
     Raises:
         UserError: optuna is missing, or something is wrong with the suite, the changes, the engine, a plugin file or a folder.
@@ -89,13 +87,15 @@ def tune(
     check_whole(plan)
     check_read(models, tuning, changes)
     check_models(models, plan, tuning, evaluation)
+    for remark in remarks(models, plan, tuning):
+        tell(remark)
     of_trials = replace(changes, seeds=tuning.seeds)  # as flags they are: rules of the suite about its own seeds match no trial
     execution = Execution(launch, of_trials, selection, limits, command, plugins)
     rounds = Rounds(loaded, tuning, models, evaluation.plan.id, results / FOLDER / folder_name(loaded.name), execution, tell)
     tuned = search(rounds, tuning.trials if trials is None else trials, better(tuning, registry))
     if not tuned.left:
         best = [(one.model, one.best.settings if one.best else {}) for one in tuned.models]
-        write_atomically(out, (heading(tuning, tuned.models, command, changes) + yaml_text(tuned_data(loaded.source.data, best))).encode())
+        write_suite(out, tuned_data(loaded.source.data, best), about_tuned(tuning, tuned.models, changes), command)
         check_tuned(out, registry, device)
     return tuned
 

@@ -7,7 +7,7 @@ from latentbench.search import Range
 from latentbench.suites.expand import Changes
 from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import load_suite
-from latentbench.tuning.models import runs_of
+from latentbench.tuning.told_apart import runs_of
 from tests.tuning.conftest import SUITE
 
 RATE, TEMPERATURE = "training.learning_rate", "training.temperature_stop"
@@ -86,7 +86,7 @@ def test_what_a_flag_fixes_is_not_searched(models):
 def test_runs_of_a_plan_are_those_of_their_model(models, suite_file, registry):
     found = models()
     suite = load_suite(suite_file(SUITE))
-    grouped = runs_of(found, suite.tune, make_plan(suite, registry, "cpu").runs)
+    grouped = runs_of(found, suite.tune.models, make_plan(suite, registry, "cpu").runs)
     assert [{(item.run.family, item.run.estimator, item.run.dataset) for item in runs} for runs in grouped] == [
         {("poisson", "mc", "digits"), ("poisson", "mc", "photo_patches")},
         {("poisson", "exact", "digits")},

@@ -14,6 +14,7 @@ from latentbench.suites.plan import make_plan
 from latentbench.suites.suite import load_suite
 from latentbench.suites.tune_checks import check_splits
 from latentbench.tuning import tune
+from latentbench.tuning.checks import remarks
 from latentbench.tuning.rounds import Round
 from latentbench.tuning.tune import folder_name, search
 from tests.tuning.conftest import SUITE
@@ -156,7 +157,7 @@ def test_a_model_that_a_missing_plugin_leaves_out_is_not_passed_over(suite_file,
     """It would keep its settings, and be compared with models that were tuned."""
     broken = replace(registry, broken={"latentbench_x": "ImportError"})
     monkeypatch.setattr(sys.modules["latentbench.tuning.tune"], "load_registry", lambda: broken)
-    with pytest.raises(UserError, match=r"cannot tune x on digits: .*latentbench_x .*leave these runs out with --only"):
+    with pytest.raises(UserError, match=r"x on digits would keep its settings: .*latentbench_x .*leave these runs out with --only"):
         tune(suite_file(SUITE.replace("[poisson, gaussian]", "[gaussian, x]")), tmp_path / "tuned.yaml", tmp_path / "r", INLINE)
 
 
@@ -166,6 +167,21 @@ def test_a_model_that_a_missing_plugin_leaves_out_is_not_passed_over(suite_file,
 def test_a_wrong_place_for_the_tuned_suite_is_refused(out, message, suite_file, tmp_path):
     with pytest.raises(UserError, match=message):
         tune(suite_file(SUITE), tmp_path / out, tmp_path / "r", INLINE)
+
+
+def test_a_file_that_the_command_did_not_make_is_kept(suite_file, tmp_path):
+    notes = tmp_path / "tuned.yaml"
+    notes.write_text("name: mine\n")
+    with pytest.raises(UserError, match=r"--out .*tuned.yaml: is there already, and was not made by `latentbench tune`"):
+        tune(suite_file(SUITE), notes, tmp_path / "r", INLINE)
+    assert notes.read_text() == "name: mine\n"
+
+
+def test_models_that_are_tuned_for_several_data_sets_at_once_are_told_of(suite_file, registry, models):
+    suite = load_suite(suite_file(SUITE))
+    assert list(remarks(models(), make_plan(suite, registry, "cpu"), suite.tune)) == [
+        "note: family=poisson estimator=mc is tuned for the mean over digits, photo_patches; add dataset to `models` to tune it for each"
+    ]
 
 
 def test_a_tuned_suite_that_could_not_be_written_is_refused_before_anything_runs(disk, suite_file, tmp_path):

@@ -8,7 +8,7 @@ from latentbench.suites.plan import make_plan
 from latentbench.suites.settings import digest
 from latentbench.suites.suite import load_suite
 from latentbench.suites.yaml_source import Source, yaml_text
-from latentbench.tuning.written import round_data, tuned_data
+from latentbench.tuning.written import paced_data, round_data, tuned_data, write_suite
 from tests.tuning.conftest import SUITE
 
 RATE, TEMPERATURE = "training.learning_rate", "training.temperature_stop"
@@ -84,3 +84,21 @@ def test_settings_that_were_found_win_over_the_overrides_of_the_suite(data, plan
 def test_a_suite_without_anything_found_has_the_same_runs(data, plan, models):
     same = plan(tuned_data(data, [(model, {}) for model in models()]))
     assert digest({"runs": [item.run.id for item in same.runs]}) == digest({"runs": [item.run.id for item in plan(data).runs]})
+
+
+def test_a_written_suite_begins_with_the_command_and_what_is_said_of_it(data, tmp_path):
+    written = tmp_path / "written.yaml"
+    write_suite(written, tuned_data(data, []), ["one", "two"], ("latentbench", "tune", "a b.yaml"))
+    assert written.read_text().startswith("# Made by: latentbench tune 'a b.yaml'\n# one\n# two\nname: small\n")
+    assert load_suite(written).name == "small"
+    write_suite(written, tuned_data(data, []), [], ())
+    assert written.read_text().startswith("# Made by: latentbench from Python\nname: small\n")
+
+
+def test_lengths_are_set_for_the_sweeps_that_have_them(data, plan, models):
+    lasso = next(model for model in models() if model.settings["family"] == "lasso")
+    made = paced_data(data, 2.5, [(lasso, {1: {"training.steps": 7}}.__getitem__)])
+    assert made["name"] == "small, 2.5 s"
+    assert made["tune"] == data["tune"]
+    assert {item.run.training["steps"] for item in plan(made).runs if item.run.family == "lasso"} == {7}
+    assert {item.run.training["steps"] for item in plan(made).runs if item.run.family != "lasso"} == {3}
