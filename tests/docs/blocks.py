@@ -1,7 +1,8 @@
 """Blocks of code in Markdown pages, and what their marks ask of the tests.
 
 A comment above a block marks it: `<!-- runs -->`, it is run in the page's folder, after the blocks before it; `<!-- file NAME -->`, it is written
-there, and a module with hooks is a plugin for what runs after it. All other blocks are checked, and not run.
+there, and a module with hooks is a plugin for what runs after it; `<!-- prints -->`, its commands, on results that the repository has, print what
+stands below each; `<!-- shows -->`, what they print has every number of the paragraph above. All other blocks are checked, and not run.
 """
 
 import re
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(
-    r"(?:^ *<!-- (?P<mark>runs|file (?P<name>\S+)) -->\n+)?^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S
+    r"(?:^ *<!-- (?P<mark>runs|prints|shows|file (?P<name>\S+)) -->\n+)?^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
+    re.M | re.S,
 )
 JOINS = {"|", "&&", ";", "||", "&"}
 SHELL = ("bash", "console", "sh")
@@ -22,11 +24,23 @@ class Block:
     line: int
     language: str
     text: str
-    runs: bool
+    mark: str | None
     file: str | None
+    above: str
 
     def __str__(self):
         return f"{self.page.name}:{self.line}"
+
+    @property
+    def runs(self):
+        return self.mark == "runs"
+
+    @property
+    def printed(self):
+        """Every command after a prompt, and the lines below it."""
+        first, *others = ("\n" + self.text).split("\n$ ")
+        assert not first.strip(), f"{self}: begins without a prompt"
+        return [(lines[0], lines[1:]) for lines in (other.rstrip("\n").split("\n") for other in others)]
 
     @property
     def commands(self):
@@ -47,7 +61,8 @@ def blocks(page):
     for found in BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("language")) + 1
         inner = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
-        yield Block(page, line, found["language"], inner, found["mark"] == "runs", found["name"])
+        above = text[: found.start()].rstrip().rpartition("\n\n")[2]
+        yield Block(page, line, found["language"], inner, found["mark"], found["name"], above)
 
 
 def words_of(line):
