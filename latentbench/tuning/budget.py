@@ -36,7 +36,7 @@ def budget(
 
     Raises:
         UserError: something is wrong with the suite, its folder, the engine or a plugin file; no run of a model is done; runs of a model have several
-            lengths; or not all were timed on one device.
+            lengths; not all were timed on one device; or the leaderboard compares durations.
     """
     loaded = load_suite(suite)
     names = _names(loaded)
@@ -48,6 +48,8 @@ def budget(
     check_told_apart(models, loaded.source.where(("leaderboard",)))
     known = paces(models, runs_of(models, names, plan.runs), snapshot.store)
     answer = [paced(*each, seconds, registry, engine.device) for each in zip(models, found, known, strict=True)]
+    for key in sorted({key for one in answer for settings in one.lengths.values() for key in settings} & {*names}):
+        raise UserError(f"the leaderboard compares runs of several '{key}', which equal seconds decide", where=loaded.source.where(("leaderboard",)))
     data = paced_data(loaded.source.data, seconds, [(one.model, one.lengths.__getitem__) for one in answer])
     write_suite(out, data, about_paced(answer, seconds), command)
     return answer

@@ -46,6 +46,16 @@ def test_every_model_gets_the_steps_that_take_it_the_seconds(budget, cli, suite,
         assert f"{item.run.training['steps']}\n" in answer.out
 
 
+def test_a_leaderboard_of_lengths_has_no_equal_seconds(budget, cli, suite_file, tmp_path):
+    suite = suite_file(
+        SUITE.replace("dataset: [digits, photo_patches]", "dataset: digits, training.steps: [20, 40]").replace("[dataset]", "[training.steps]")
+    )
+    assert cli("run", suite, "--results", tmp_path / "r", "--engine", "test_inline").code == 0
+    answer = budget("--seconds", "0.5")
+    assert answer.code == 2
+    assert "suite.yaml:6: the leaderboard compares runs of several 'training.steps', which equal seconds decide" in answer.err
+
+
 def test_what_is_not_run_yet_has_no_pace(budget, tmp_path):
     answer = budget("--seconds", "1")
     assert (answer.code, answer.out) == (2, "")
